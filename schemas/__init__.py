@@ -1,0 +1,77 @@
+"""What the machines of Telltale say to each other: messages, model card, mappings and topics.
+
+One job: contracts. pydantic only; no numpy, no I/O, no logging, no MQTT client may enter this room.
+Everything here is a frozen value. On the wire a stray field is ignored, in a configuration it is an error.
+"""
+
+from schemas.card import (
+    CARD_METADATA_KEY,
+    CARD_SCHEMA,
+    Channel,
+    DataFacts,
+    FeatureBlock,
+    GoldenWindow,
+    Grid,
+    HeadFacts,
+    Metric,
+    ModelCard,
+    NoveltyFacts,
+    parse_card,
+)
+from schemas.contract import ConfigContract, WireContract
+from schemas.errors import ConfigError, ContractError, EdgeError
+from schemas.label import LabelEvent, LabelState, ModelRef, WindowFacts, WindowQuality, format_timestamp
+from schemas.mapping import (
+    BinaryField,
+    BinaryMapping,
+    BinaryTime,
+    JsonMapping,
+    JsonTime,
+    Mapping,
+    ScalarMapping,
+)
+from schemas.status import AgentInfo, AgentMetrics, Availability, Barrier, Capture, GapEvent
+from schemas.topics import ROUTES, Route, TopicTemplate, topic_for
+
+__all__ = [
+    "CARD_METADATA_KEY",
+    "CARD_SCHEMA",
+    "ROUTES",
+    "AgentInfo",
+    "AgentMetrics",
+    "Availability",
+    "Barrier",
+    "BinaryField",
+    "BinaryMapping",
+    "BinaryTime",
+    "Capture",
+    "Channel",
+    "ConfigContract",
+    "ConfigError",
+    "ContractError",
+    "DataFacts",
+    "EdgeError",
+    "FeatureBlock",
+    "GapEvent",
+    "GoldenWindow",
+    "Grid",
+    "HeadFacts",
+    "JsonMapping",
+    "JsonTime",
+    "LabelEvent",
+    "LabelState",
+    "Mapping",
+    "Metric",
+    "ModelCard",
+    "ModelRef",
+    "NoveltyFacts",
+    "Route",
+    "ScalarMapping",
+    "TopicTemplate",
+    "WindowFacts",
+    "WindowQuality",
+    "WireContract",
+    "format_timestamp",
+    "parse_card",
+    "topic_for",
+]
