@@ -52,14 +52,14 @@ class Ledger:
     --------
     >>> ledger = Ledger()
     >>> ledger.owe(5, "a", 0)
-    ... ledger.owe(6, "b", 0)
+    >>> ledger.owe(6, "b", 0)
     >>> ledger.acknowledgeable(9)
     5
     >>> ledger.settle("a", 0)
-    ... ledger.acknowledgeable(9)
+    >>> ledger.acknowledgeable(9)
     6
     >>> ledger.settle("b", 0)
-    ... ledger.acknowledgeable(9)
+    >>> ledger.acknowledgeable(9)
     9
     """
 
