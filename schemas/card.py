@@ -21,6 +21,8 @@ CARD_METADATA_KEY = "telltale.card"
 CARD_SCHEMA: Literal["card/1"] = "card/1"
 """Version of this contract. A card of another version is refused, never guessed at."""
 
+_FLOAT32_BYTES = 4
+
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -158,7 +160,7 @@ class ModelCard(WireContract):
             raise ValueError(message)
         n_values = len(names) * self.window_length
         for index, golden in enumerate(self.golden):
-            if len(golden_values(golden)) != n_values:
+            if len(golden_bytes(golden)) != n_values * _FLOAT32_BYTES:
                 message = f"golden.{index}.window: {n_values} values expected"
                 raise ValueError(message)
             if len(golden.probabilities) != len(self.classes) or golden.label >= len(self.classes):
@@ -193,8 +195,8 @@ def encode_golden_values(values: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode("ascii")
 
 
-def golden_values(golden: GoldenWindow) -> memoryview[float]:
-    """The float32 values of a golden window as a memoryview of format ``f``, flat.
+def golden_bytes(golden: GoldenWindow) -> bytes:
+    """The values of a golden window as little-endian float32, flat.
 
     Raises
     ------
@@ -202,10 +204,10 @@ def golden_values(golden: GoldenWindow) -> memoryview[float]:
         If the text is no base64 of whole float32 values.
     """
     raw = base64.b64decode(golden.window, validate=True)
-    if len(raw) % 4:
+    if len(raw) % _FLOAT32_BYTES:
         message = f"golden window: whole float32 values expected, got {len(raw)} bytes"
         raise ValueError(message)
-    return memoryview(raw).cast("f")
+    return raw
 
 
 def parse_card(text: str | bytes, where: str) -> ModelCard:
