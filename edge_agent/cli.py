@@ -1,0 +1,132 @@
+"""The command ``edge-agent``: run, check, replay.
+
+Exit codes: 0 done; 1 unexpected; 2 usage or data; 78 configuration (EX_CONFIG of sysexits.h). Heavy modules are
+imported inside the commands: a gateway is often slow, and ``--help`` and ``--version`` should not wait for a
+runtime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agent import __version__
+
+EXIT_OK = 0
+EXIT_UNEXPECTED = 1
+EXIT_DATA = 2
+EXIT_CONFIG = 78
+
+_EPILOG = "The environment (EDGE_AGENT_MQTT__PORT=1884) and --set (mqtt.port=1884) override the file, in this order."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of one command line; errors are one line each on standard error."""
+    from schemas.errors import ConfigError, EdgeError
+
+    try:
+        arguments = _parser().parse_args(argv)
+        command = {"run": _run, "check": _check, "replay": _replay}[arguments.command]
+        return command(arguments)
+    except SystemExit as end:  # argparse: --help and usage errors
+        return end.code if isinstance(end.code, int) else EXIT_DATA
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"edge-agent: {error.where}: {problem}", file=sys.stderr)
+        return EXIT_CONFIG
+    except EdgeError as error:
+        print(f"edge-agent: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_DATA
+    except BrokenPipeError:
+        # The reader of our output went away (replay | head): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-agent", description="Labels the sensor messages that flow through an MQTT broker.", epilog=_EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,check,replay}")
+    for name, meaning in (
+        ("run", "label live messages until SIGTERM"),
+        ("check", "name every problem of a configuration"),
+    ):
+        command = commands.add_parser(
+            name, help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.", epilog=_EPILOG
+        )
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="TOML configuration")
+        command.add_argument(
+            "--set",
+            dest="overrides",
+            action="append",
+            default=[],
+            metavar="PATH=VALUE",
+            help="override one value; may repeat",
+        )
+    replay = commands.add_parser("replay", help="print the label events of a recording as JSON lines")
+    replay.add_argument("model", type=Path, metavar="M.onnx")
+    replay.add_argument("recording", type=Path, metavar="RECORDING", help=".npz (stream or windows) or .csv")
+    replay.add_argument(
+        "--split", choices=("train", "test", "all"), default="all", help="rows of a file that has a split"
+    )
+    replay.add_argument(
+        "--gateway", metavar="ID", help="gateway named in the events (default: of --config, else replay)"
+    )
+    replay.add_argument("--config", type=Path, metavar="FILE", help="configuration to take the gateway from")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from edge_agent.config_sources import load_config
+    from edge_agent.shell.assembly import assemble
+    from edge_agent.shell.journal import start_log
+    from edge_agent.shell.loop import Agent
+    from schemas.errors import ConfigError
+
+    config = load_config(arguments.config, os.environ, arguments.overrides)
+    start_log()
+    pipelines = assemble(config, str(arguments.config))
+    try:
+        agent = Agent(config, pipelines)
+    except OSError as error:
+        folder = config.gateway.state_dir
+        problem = f"gateway.state_dir: a folder that can be written expected, got {folder}: {error.strerror}"
+        raise ConfigError(str(arguments.config), [problem]) from error
+    return agent.run()
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from edge_agent.config_sources import load_config
+    from edge_agent.shell.assembly import assemble
+
+    config = load_config(arguments.config, os.environ, arguments.overrides)
+    for assembled in assemble(config, str(arguments.config)):
+        info = assembled.info
+        topics = ", ".join(info.topics)
+        print(f"{info.name}: {info.model}, {info.sampling_rate_hz:g} Hz, {topics} -> {', '.join(info.classes)}")
+    print(f"{arguments.config}: good")
+    return EXIT_OK
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from edge_agent.config_sources import load_config
+    from edge_agent.shell.replay import replay
+
+    gateway = arguments.gateway or "replay"
+    if arguments.config is not None and arguments.gateway is None:
+        gateway = load_config(arguments.config, os.environ).gateway.id
+    for line in replay(arguments.model, arguments.recording, split=arguments.split, gateway=gateway):
+        sys.stdout.write(line)
+        sys.stdout.write("\n")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""The configuration of an agent: one frozen value, read once.
+
+Precedence, weakest first: defaults written here, then the TOML file, then the environment, then ``--set`` of the
+command line.
+
+- environment: ``EDGE_AGENT_`` + path in capitals, levels joined by two underscores: ``EDGE_AGENT_MQTT__PORT=1884``;
+- command line: ``--set mqtt.port=1884``;
+- a value that starts with ``[`` or ``{`` is read as JSON, so that lists and tables can be given too.
+
+An unknown key is an error at every level and in every source. Secrets are read from files, never written in the TOML.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, StringConstraints, model_validator
+
+from schemas import ROUTES, ConfigContract, ConfigError, Mapping, TopicTemplate, topic_for
+from schemas.topics import ID_PATTERN, TopicTemplateText
+
+GatewayId = Annotated[str, StringConstraints(pattern=ID_PATTERN.pattern)]
+PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+_FOREIGN_DEVICE = "any-device"
+_READABLE_SECRET_BYTES = 4096
+
+
+class GatewayConfig(ConfigContract):
+    """Who this gateway is and where it keeps what must survive a restart."""
+
+    id: GatewayId = Field(description="name of this gateway in topics: 1 to 64 of [a-z0-9-]")
+    state_dir: Path = Field(default=Path("/var/lib/edge-agent"), description="folder of the delivery watermark")
+
+
+class MqttConfig(ConfigContract):
+    """The broker, and how much may be on the way to and from it."""
+
+    host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"
+    port: int = Field(default=1883, ge=1, le=65535)
+    protocol: Literal["auto", "5", "3.1.1"] = Field(
+        default="auto", description="auto: 5, and 3.1.1 where the broker refuses 5 (no delivery guarantee then)"
+    )
+    client_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None, description="stable name of the session; none = edge-agent-{gateway.id}"
+    )
+    username: str | None = None
+    password_file: Path | None = Field(default=None, description="file that holds the password, one line")
+    ca_file: Path | None = Field(
+        default=None, description="PEM of the CA that signed the broker's certificate; turns TLS on"
+    )
+    cert_file: Path | None = Field(default=None, description="PEM of this gateway's certificate")
+    key_file: Path | None = Field(default=None, description="PEM of this gateway's private key")
+    keepalive_s: int = Field(default=30, ge=5, le=65535)
+    session_expiry_s: int = Field(
+        default=7 * 86_400, ge=60, le=0xFFFFFFFE, description="how long the broker keeps messages for us"
+    )
+    max_packet_bytes: int = Field(
+        default=262_144, ge=1024, le=268_435_455, description="larger packets are not sent to us"
+    )
+    max_unacknowledged: int = Field(
+        default=60_000,
+        ge=1,
+        le=65_000,
+        description="sensor messages held back until labelled; older ones are acknowledged early",
+    )
+    reconnect_max_s: float = Field(
+        default=30.0, gt=0.0, le=3600.0, description="upper bound of the jittered reconnect delay"
+    )
+
+    @model_validator(mode="after")
+    def _certificate_has_key_and_ca(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file: both or neither expected")
+        if self.cert_file is not None and self.ca_file is None:
+            raise ValueError("ca_file: expected beside cert_file")
+        if self.password_file is not None and self.username is None:
+            raise ValueError("username: expected beside password_file")
+        return self
+
+    def password(self) -> SecretStr | None:
+        """The password out of its file; None without one.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be read or is empty.
+        """
+        if self.password_file is None:
+            return None
+        where = "mqtt.password_file"
+        try:
+            text = self.password_file.read_bytes()[:_READABLE_SECRET_BYTES].decode().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(where, [f"readable text file expected, got {self.password_file}: {error}"]) from error
+        if not text:
+            raise ConfigError(where, [f"a password expected, got an empty file {self.password_file}"])
+        return SecretStr(text)
+
+
+class LimitsConfig(ConfigContract):
+    """Bounds against what comes from outside."""
+
+    payload_bytes: int = Field(
+        default=65_536, ge=1, le=16_777_216, description="larger payloads are refused before decoding"
+    )
+    devices: int = Field(default=10_000, ge=1, le=1_000_000, description="least recently seen devices leave above this")
+    outbox_labels: int = Field(
+        default=2_000, ge=16, le=100_000, description="labels waiting for the broker before intake pauses"
+    )
+
+
+class DeliveryConfig(ConfigContract):
+    """How hard the agent tries to bring a label to somebody."""
+
+    retry_max_s: float = Field(
+        default=30.0, gt=0.0, le=3600.0, description="upper bound of the delay between two tries"
+    )
+    attempts: int = Field(
+        default=8, ge=1, le=100, description="tries of a label that the broker refuses, then it is dropped and counted"
+    )
+    consumer_patience_s: float = Field(
+        default=60.0,
+        ge=0.0,
+        le=3600.0,
+        description="how long labels of a device wait for somebody who subscribes to them",
+    )
+    state_interval_s: float = Field(
+        default=1.0, gt=0.0, le=60.0, description="shortest time between two writes of the watermark"
+    )
+
+
+class StatusConfig(ConfigContract):
+    """What the agent says of itself."""
+
+    metrics_interval_s: float = Field(default=60.0, gt=0.0, le=86_400.0)
+
+
+class PipelineConfig(ConfigContract):
+    """Topics -> mapping -> model."""
+
+    name: PipelineName
+    topics: Annotated[list[TopicTemplateText], Field(min_length=1)] = Field(
+        description="templates with {device} and {channel}"
+    )
+    model: Path = Field(description="model file; relative to the configuration file")
+    deadline_s: float = Field(
+        default=2.0, gt=0.0, le=3600.0, description="how long a window waits for late samples after its end"
+    )
+    mapping: Mapping
+
+
+class AgentConfig(ConfigContract):
+    """All that an agent is told, version 1.
+
+    Examples
+    --------
+    >>> config = AgentConfig.model_validate(
+    ...     {
+    ...         "version": 1,
+    ...         "gateway": {"id": "pi4"},
+    ...         "pipelines": [
+    ...             {
+    ...                 "name": "pump",
+    ...                 "topics": ["plant/{device}/vibration"],
+    ...                 "model": "pump.onnx",
+    ...                 "mapping": {"format": "json", "channels": {"x": "x"}},
+    ...             }
+    ...         ],
+    ...     }
+    ... )
+    >>> config.mqtt.port, config.client_id, config.filters()
+    (1883, 'edge-agent-pi4', ['plant/+/vibration'])
+    """
+
+    version: Literal[1] = Field(description="version of this contract")
+    gateway: GatewayConfig
+    mqtt: MqttConfig = MqttConfig()
+    limits: LimitsConfig = LimitsConfig()
+    delivery: DeliveryConfig = DeliveryConfig()
+    status: StatusConfig = StatusConfig()
+    pipelines: Annotated[list[PipelineConfig], Field(min_length=1)]
+
+    @property
+    def client_id(self) -> str:
+        """Stable name of the MQTT session."""
+        return self.mqtt.client_id or f"edge-agent-{self.gateway.id}"
+
+    def filters(self) -> list[str]:
+        """Topic filters of all pipelines, each once, in the order of the file."""
+        return list(
+            dict.fromkeys(TopicTemplate(topic).filter for pipeline in self.pipelines for topic in pipeline.topics)
+        )
+
+    def digest_source(self) -> str:
+        """The whole configuration as canonical JSON; it holds no secret, only the paths of their files."""
+        return self.model_dump_json()
+
+    def problems(self) -> list[str]:
+        """What pydantic cannot see: names given twice, topics that would feed the agent its own words."""
+        found = []
+        seen: dict[str, int] = {}
+        for index, pipeline in enumerate(self.pipelines):
+            if (first := seen.setdefault(pipeline.name, index)) != index:
+                found.append(
+                    f"pipelines[{index}].name: a name of its own expected, got {pipeline.name!r} as pipelines[{first}]"
+                )
+            for position, topic in enumerate(pipeline.topics):
+                if (own := self._own_topic(topic)) is not None:
+                    found.append(
+                        f"pipelines[{index}].topics[{position}]: topics of sensors expected, got {topic!r}, "
+                        f"which also matches what this agent publishes ({own})"
+                    )
+        return found
+
+    def _own_topic(self, text: str) -> str | None:
+        template = TopicTemplate(text)
+        for name, route in ROUTES.items():
+            device = _FOREIGN_DEVICE if "{device}" in route.template else None
+            topic = topic_for(name, gateway=self.gateway.id, device=device)
+            if template.match(topic) is not None:
+                return topic
+        return None

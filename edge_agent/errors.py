@@ -1,0 +1,49 @@
+"""What can go wrong on a gateway on purpose. A class exists only where a caller acts differently on it."""
+
+from __future__ import annotations
+
+from schemas.errors import EdgeError
+
+
+class ModelError(EdgeError):
+    """A model file cannot be trusted or does not answer as it promises.
+
+    Parameters
+    ----------
+    where : str
+        The file.
+    problem : str
+        One line: what was expected and what came instead.
+
+    Examples
+    --------
+    >>> str(ModelError("pump.onnx", "at most 20971520 bytes expected, got 30000000"))
+    'pump.onnx: at most 20971520 bytes expected, got 30000000'
+    """
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(f"{where}: {problem}")
+
+
+class RecordingError(EdgeError):
+    """A recording cannot be replayed: missing, truncated, of other channels or of another rate than the model.
+
+    Parameters
+    ----------
+    where : str
+        The file.
+    problem : str
+        One line: what was expected and what came instead.
+
+    Examples
+    --------
+    >>> str(RecordingError("a.npz", "key 'X' expected, got ['y']"))
+    "a.npz: key 'X' expected, got ['y']"
+    """
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(f"{where}: {problem}")

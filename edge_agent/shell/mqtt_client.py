@@ -1,0 +1,109 @@
+"""paho's client, set up the one way that the delivery protocol needs: every option that matters stands in this file."""
+
+from __future__ import annotations
+
+import socket
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge_agent.config import AgentConfig
+from schemas import ConfigError
+
+READ_AHEAD_BYTES = 65_536
+RECEIVE_MAXIMUM = 65_535
+_CONNECT_TIMEOUT_S = 5.0
+
+
+class ReadAheadClient(Client):
+    """paho's client, reading the socket in pieces of 64 KiB where paho asks for single bytes.
+
+    Should a later paho no longer call ``_sock_recv``, this class changes nothing and the stock path is used.
+    """
+
+    _ahead = b""
+    _at = 0
+
+    @property
+    def has_read_ahead(self) -> bool:
+        """Whether bytes were read from the socket that paho has not yet asked for."""
+        return self._at < len(self._ahead)
+
+    def forget_read_ahead(self) -> None:
+        """Drop the tail of a connection that is over."""
+        self._ahead, self._at = b"", 0
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._at >= len(self._ahead):
+            self._ahead, self._at = super()._sock_recv(READ_AHEAD_BYTES), 0
+        piece = self._ahead[self._at : self._at + bufsize]
+        self._at += len(piece)
+        return piece
+
+
+def build_client(config: AgentConfig, *, is_5: bool, will: tuple[str, bytes] | None) -> ReadAheadClient:
+    """A client ready to connect; it does not reconnect by itself and acknowledges nothing by itself.
+
+    Parameters
+    ----------
+    config : AgentConfig
+    is_5 : bool
+        MQTT 5, else 3.1.1.
+    will : (topic, payload) or None
+        Last will, QoS 1, retained. None = a probe: the plainest CONNECT, under a client id of its own, which leaves the
+        session of this agent alone.
+
+    Raises
+    ------
+    ConfigError
+        If a certificate or password file cannot be used.
+    """
+    is_probe = will is None
+    mqtt = config.mqtt
+    client = ReadAheadClient(
+        CallbackAPIVersion.VERSION2,
+        client_id=f"{config.client_id}-probe" if is_probe else config.client_id,
+        protocol=MQTTProtocolVersion.MQTTv5 if is_5 else MQTTProtocolVersion.MQTTv311,
+        clean_session=None if is_5 else False,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.on_socket_open = _without_delay
+    client.connect_timeout = _CONNECT_TIMEOUT_S
+    # The outbox keeps to what the broker allows; a second limit inside paho would hold messages back unseen.
+    client.max_inflight_messages_set(0)
+    if will is not None:
+        client.will_set(*will, qos=1, retain=True)
+    if mqtt.username is not None and not is_probe:
+        password = mqtt.password()
+        client.username_pw_set(mqtt.username, password.get_secret_value() if password else None)
+    if mqtt.ca_file is not None:
+        try:
+            client.tls_set(
+                str(mqtt.ca_file),
+                str(mqtt.cert_file) if mqtt.cert_file else None,
+                str(mqtt.key_file) if mqtt.key_file else None,
+            )
+        except (OSError, ValueError) as error:
+            problem = f"readable PEM files expected in ca_file, cert_file and key_file, got {error}"
+            raise ConfigError("mqtt", [problem]) from error
+    properties = None
+    if is_probe:
+        client.connect_async(mqtt.host, mqtt.port, mqtt.keepalive_s, clean_start=True)
+    elif is_5:
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = mqtt.session_expiry_s
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = mqtt.max_packet_bytes
+        client.connect_async(mqtt.host, mqtt.port, mqtt.keepalive_s, clean_start=False, properties=properties)
+    else:
+        client.connect_async(mqtt.host, mqtt.port, mqtt.keepalive_s)
+    return client
+
+
+def _without_delay(_client: Client, _userdata: object, connection: object) -> None:
+    """Send small packets at once: waiting to join them (Nagle) costs up to 40 ms a label."""
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,365 @@
+"""One MQTT session, driven from the loop of its owner: no thread, and callbacks that only keep what came.
+
+The facts about paho 2 and mosquitto that shape this file: an exception in a callback ends paho's own thread while
+``is_connected()`` stays true, so there is no such thread here; the topic of a message may be no UTF-8, which raises
+where it is read; a broker may deliver before the subscription is sent again, so ``on_message`` is set before the
+first connect; the broker limits how much may be on the way to it (ReceiveMaximum of its CONNACK) and closes the
+connection on more.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import select
+import time
+from collections import deque
+from typing import NamedTuple
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_agent.config import AgentConfig
+from edge_agent.shell.mqtt_client import RECEIVE_MAXIMUM, ReadAheadClient, build_client
+
+log = logging.getLogger(__name__)
+
+BURST_MESSAGES = 2_000
+"""At most about this many messages are read before the burst is handed over."""
+
+FIRST_RECONNECT_S = 0.5
+_CONNACK_TIMEOUT_S = 10.0
+_FIRST_CONNACK_TIMEOUT_S = 2.0
+_STEADY_S = 5.0
+_UNSUPPORTED_PROTOCOL = 0x84
+_FAILURE = 0x80
+_OWN_IN_FLIGHT = 1_000
+
+NO_GUARANTEE = (
+    "this connection cannot promise delivery (MQTT 3.1.1): messages are acknowledged on receipt, a killed agent loses "
+    "the samples of open windows, and a label is not known to have reached a subscriber"
+)
+
+
+class Inbound(NamedTuple):
+    """A message as it came over connection ``epoch``, with the time of its receipt on two clocks.
+
+    ``topic`` None = it was no UTF-8; ``mid`` None = QoS 0, nothing is owed.
+    """
+
+    topic: str | None
+    payload: bytes
+    mid: int | None
+    is_retained: bool
+    epoch: int
+    wall_ns: int
+    clock_ns: int
+
+
+class MqttLink:
+    """A persistent session with one broker.
+
+    Parameters
+    ----------
+    config : AgentConfig
+        Host, credentials, limits and the filters to subscribe to.
+    filters : list of str
+        Topic filters, subscribed at QoS 1 on every connect.
+    will_topic : str
+    will_payload : bytes
+        Last will: QoS 1, retained.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of the connection, from 1; 0 = never connected.
+    is_connected : bool
+        Whether the broker has accepted this connection.
+    protocol : str
+        ``"5"`` or ``"3.1.1"``, of this connection.
+    room : int
+        QoS 1 messages that may be on the way to the broker at once.
+    max_packet_bytes : int
+        Largest packet the broker takes.
+    inbox : deque of Inbound
+    confirmations : deque of (mid, reason code)
+    is_replaced : bool
+        What was in flight is lost with the client that sent it; the owner sends it again and clears this.
+
+    Raises
+    ------
+    ConfigError
+        If a certificate or password file cannot be used.
+    """
+
+    def __init__(self, config: AgentConfig, filters: list[str], will_topic: str, will_payload: bytes) -> None:
+        self._config = config
+        self._filters = filters
+        self._will = (will_topic, will_payload)
+        self._is_auto = config.mqtt.protocol == "auto"
+        self.protocol: str = "5" if self._is_auto else config.mqtt.protocol
+        self.inbox: deque[Inbound] = deque()
+        self.confirmations: deque[tuple[int, int]] = deque()
+        self.epoch = 0
+        self.is_connected = False
+        self.is_replaced = False
+        self.room = 1
+        self.max_packet_bytes = _largest_packet()
+        self._delay_s = FIRST_RECONNECT_S
+        self._next_attempt_s = 0.0
+        self._since_s = 0.0
+        self._is_reading = False
+        self._is_fresh = False
+        self._is_closing = False
+        self._refused_5 = False
+        self._is_probe = False
+        self._is_answered = False
+        self._connack_timeout_s = _FIRST_CONNACK_TIMEOUT_S
+        self._complaint = ""
+        self._client = self._new_client()
+
+    # ------------------------------------------------------------------ the turn
+
+    def turn(self, timeout_s: float) -> None:
+        """Wait at most so long for the broker, then read until the socket would block, write and keep alive."""
+        now_s = time.monotonic()
+        if self._client.socket() is None:
+            self.is_connected = False
+            if self._is_closing:
+                return
+            if now_s < self._next_attempt_s:
+                time.sleep(min(timeout_s, self._next_attempt_s - now_s))
+                return
+            self._connect()
+        elif not self.is_connected and now_s - self._since_s > self._connack_timeout_s:
+            self._complain("the broker does not answer CONNECT")
+            self._connack_timeout_s = min(2 * self._connack_timeout_s, _CONNACK_TIMEOUT_S)
+            self._turn_to(*self._next_try())
+            self._connect()
+        try:
+            self._exchange(timeout_s)
+        except Exception as error:  # noqa: BLE001 - what a broken peer makes paho raise costs the connection, not the loop
+            self._complain(f"connection given up: {type(error).__name__}: {error}")
+            self._abandon()
+        if self._is_fresh:
+            self._is_fresh = False
+            self._subscribe()
+
+    def _exchange(self, timeout_s: float) -> None:
+        client = self._client
+        socket = client.socket()
+        if socket is None:
+            return
+        wait_s = 0.0 if client.has_read_ahead else timeout_s
+        readable, writable, _ = select.select([socket], [socket] if client.want_write() else [], [], wait_s)
+        if readable or client.has_read_ahead:
+            self._read_burst()
+        if writable and client.socket() is not None:
+            client.loop_write()
+        if client.socket() is not None:
+            client.loop_misc()
+
+    def _read_burst(self) -> None:
+        self._is_reading = True
+        try:
+            client = self._client
+            stop_at = len(self.inbox) + BURST_MESSAGES
+            while client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS and len(self.inbox) < stop_at:
+                if client.has_read_ahead:
+                    continue
+                socket = client.socket()
+                if socket is None or not select.select([socket], [], [], 0)[0]:
+                    return
+        finally:
+            self._is_reading = False
+
+    # ------------------------------------------------------------------ out
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """Hand a message over; its packet identifier, or None where it was not taken (not connected).
+
+        A message that was taken survives a reconnect: it is sent again under the same identifier.
+        """
+        if not self.is_connected:
+            return None
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            return None
+        return info.mid
+
+    def acknowledge(self, mids: list[int]) -> None:
+        """Send PUBACKs, in this order."""
+        for mid in mids:
+            if not self.is_connected:
+                return
+            self._client.ack(mid, 1)
+
+    def close(self, deadline_s: float) -> None:
+        """Disconnect in good order; the session stays at the broker, the last will is not sent."""
+        self._is_closing = True
+        if self._client.socket() is not None:
+            self._client.disconnect()
+        while self._client.socket() is not None and time.monotonic() < deadline_s:
+            self.turn(0.05)
+        if (left := self._client.socket()) is not None:
+            left.close()
+
+    # ------------------------------------------------------------------ connecting
+
+    def _new_client(self) -> ReadAheadClient:
+        client = build_client(self._config, is_5=self.protocol == "5", will=None if self._is_probe else self._will)
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    def _connect(self) -> None:
+        self._since_s = time.monotonic()
+        self.is_connected = False
+        self._is_answered = False
+        self._client.forget_read_ahead()
+        try:
+            self._client.reconnect()
+        except (OSError, ValueError) as error:  # ValueError: a certificate for another host
+            mqtt = self._config.mqtt
+            self._complain(f"cannot reach the broker at {mqtt.host}:{mqtt.port}: {error}")
+            if self._is_auto:
+                self._turn_to("5", is_probe=False)
+            self._plan_reconnect()
+
+    def _plan_reconnect(self) -> None:
+        """Full jitter: gateways that lost one broker must not come back in step."""
+        delay_s = random.uniform(0.0, self._delay_s)  # noqa: S311 - spreads load, no secret
+        self._next_attempt_s = time.monotonic() + delay_s
+        self._delay_s = min(2 * self._delay_s, self._config.mqtt.reconnect_max_s)
+
+    def _abandon(self) -> None:
+        """Drop a connection whose client may be in any state, and the client with it."""
+        self.is_connected = False
+        self._replace_client()
+        self._plan_reconnect()
+
+    def _next_try(self) -> tuple[str, bool]:
+        """Protocol of the next connection, and whether it is a probe.
+
+        Version 5 comes first at every reconnect: the broker may be another one by now. Only its explicit refusal
+        leads to 3.1.1. A broker that does not answer at all is asked once more in the plainest way, under another
+        client id: amqtt misreads the properties of version 5 and falls silent, where without them it refuses the
+        version; a broker that merely stood still accepts it, and its session for this agent is not touched.
+        """
+        if not self._is_auto:
+            return self.protocol, False
+        if self.protocol == "5" and self._refused_5:
+            return "3.1.1", False
+        return "5", self.protocol == "5" and not self._is_answered and not self._is_probe
+
+    def _turn_to(self, protocol: str, is_probe: bool) -> None:  # noqa: FBT001 - the pair that _next_try gives
+        """Go on with a client of this kind; what was in flight on another one is sent again."""
+        self._refused_5 = False
+        if (protocol, is_probe) != (self.protocol, self._is_probe):
+            self.protocol, self._is_probe = protocol, is_probe
+            self._replace_client()
+
+    def _replace_client(self) -> None:
+        self.is_replaced = True
+        left = self._client.socket()
+        self._client = self._new_client()
+        if left is not None:
+            left.close()
+
+    def _subscribe(self) -> None:
+        if self.protocol == "5":
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            self._client.subscribe([(text, options) for text in self._filters])
+        else:
+            self._client.subscribe([(text, 1) for text in self._filters])
+
+    def _complain(self, complaint: str) -> None:
+        """One line for each new trouble, not one for each try."""
+        if complaint != self._complaint:
+            self._complaint = complaint
+            log.warning("%s", complaint)
+
+    # ------------------------------------------------------------------ callbacks: keep, nothing else
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = None
+        mid = message.mid if message.qos else None
+        now_ns, clock_ns = time.time_ns(), time.monotonic_ns()
+        self.inbox.append(Inbound(topic, bytes(message.payload), mid, message.retain, self.epoch, now_ns, clock_ns))
+
+    def _on_publish(
+        self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _properties: Properties
+    ) -> None:
+        # While writing, paho reports QoS 0 messages as published; only what was read is a word of the broker.
+        if self._is_reading:
+            self.confirmations.append((mid, reason.value))
+
+    def _on_connect(
+        self, client: Client, _userdata: object, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if client is not self._client:
+            return
+        self._is_answered = True
+        if reason.is_failure:
+            self._refused_5 = self._is_auto and self.protocol == "5" and reason.value == _UNSUPPORTED_PROTOCOL
+            if not self._refused_5:
+                self._complain(f"the broker refuses this connection: {reason}")
+            return
+        self._connack_timeout_s = _FIRST_CONNACK_TIMEOUT_S
+        if self._is_probe:
+            self._turn_to("5", is_probe=False)
+            return
+        self.epoch += 1
+        self.is_connected = True
+        self._is_fresh = True
+        self._since_s = time.monotonic()
+        given = properties.json() if properties is not None else {}
+        self.room = min(_OWN_IN_FLIGHT, int(given.get("ReceiveMaximum", RECEIVE_MAXIMUM)))
+        self.max_packet_bytes = int(given.get("MaximumPacketSize", _largest_packet()))
+        mqtt = self._config.mqtt
+        session = "the session was kept" if flags.session_present else "a new session"
+        self._complaint = ""
+        log.info("connected to %s:%d with MQTT %s, %s", mqtt.host, mqtt.port, self.protocol, session)
+        if self.protocol != "5":
+            log.warning("%s", NO_GUARANTEE)
+
+    def _on_disconnect(
+        self,
+        client: Client,
+        _userdata: object,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if client is not self._client:
+            return
+        was_connected, self.is_connected = self.is_connected, False
+        if self._is_closing:
+            return
+        if was_connected:
+            self._complain(f"connection lost: {reason}")
+            if time.monotonic() - self._since_s > _STEADY_S:
+                self._delay_s = FIRST_RECONNECT_S
+        self._turn_to(*self._next_try())
+        self._plan_reconnect()
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        for text, reason in zip(self._filters, reasons, strict=False):
+            if reason.value >= _FAILURE:
+                log.error("the broker refuses the subscription to %s: %s", text, reason)
+
+
+def _largest_packet() -> int:
+    """Largest packet of MQTT (section 2.1.4 of version 5.0), where the broker states no limit of its own."""
+    return 268_435_455

@@ -1,0 +1,147 @@
+"""From the engine's events to the messages that go out: one forward pass per burst, then labels, changes and gaps."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from edge_agent.engine import Event, Gap, Rejected, WindowReady
+from edge_agent.shell.assembly import Assembled
+from edge_agent.shell.delivery import Kind, Outgoing
+from edge_agent.shell.journal import RateLimit
+from schemas import ROUTES, GapEvent, LabelEvent, format_timestamp, topic_for
+from signals import label_event
+
+log = logging.getLogger(__name__)
+
+GapReason = Literal["no_samples", "restart", "clock_step", "evicted"]
+_GAP_REASON: dict[str, GapReason] = {reason: reason for reason in get_args(GapReason)}
+
+Answer = tuple[list[float], float]
+"""Probabilities and novelty of one window."""
+
+
+class EventWriter:
+    """Turns events into outgoing messages.
+
+    Parameters
+    ----------
+    gateway : str
+    pipelines : sequence of Assembled
+    max_devices : int
+        Devices whose last label is remembered, to tell a change.
+
+    Attributes
+    ----------
+    windows : Counter
+        Labels by state; ``failed`` counts windows that the model could not answer.
+    """
+
+    def __init__(self, gateway: str, pipelines: Sequence[Assembled], max_devices: int) -> None:
+        self._gateway = gateway
+        self._pipelines = {assembled.pipeline.name: assembled for assembled in pipelines}
+        self._max_devices = max_devices
+        self._said: OrderedDict[tuple[str, str], tuple[str | None, str]] = OrderedDict()
+        self._limit = RateLimit()
+        self.windows: Counter[str] = Counter()
+
+    def messages(self, events: Sequence[Event]) -> list[Outgoing]:
+        """What goes out for these events, in their order."""
+        answers = self._answers(events)
+        out: list[Outgoing] = []
+        for position, event in enumerate(events):
+            if isinstance(event, WindowReady):
+                self._write_label(event, answers.get(position), out)
+            elif isinstance(event, Gap):
+                out.append(self._write_gap(event))
+            else:
+                self._log_refusal(event)
+        return out
+
+    def _answers(self, events: Sequence[Event]) -> dict[int, Answer]:
+        """One batched forward pass per pipeline for all windows of which enough is there."""
+        wanted: dict[str, list[tuple[int, WindowReady]]] = {}
+        for position, event in enumerate(events):
+            if isinstance(event, WindowReady):
+                spec = self._pipelines[event.pipeline].pipeline.spec
+                if event.window.present >= spec.min_present:
+                    wanted.setdefault(event.pipeline, []).append((position, event))
+        answers: dict[int, Answer] = {}
+        for name, ready in wanted.items():
+            try:
+                found = self._pipelines[name].model.run(np.stack([event.window.values for _, event in ready]))
+            except Exception as error:  # noqa: BLE001 - a window that the runtime cannot take must not end the agent
+                self._fail(name, len(ready), f"{type(error).__name__}: {error}")
+                continue
+            finite = np.isfinite(found.probabilities).all(axis=1) & np.isfinite(found.novelty)
+            if not finite.all():
+                self._fail(name, int((~finite).sum()), "finite probabilities expected, got NaN or infinity")
+            rows = zip(ready, found.probabilities.tolist(), found.novelty.tolist(), finite.tolist(), strict=True)
+            answers.update({position: (row, novelty) for (position, _), row, novelty, good in rows if good})
+        return answers
+
+    def _fail(self, pipeline: str, n_windows: int, problem: str) -> None:
+        self.windows["failed"] += n_windows
+        if self._limit.admits(f"model {pipeline}") is not None:
+            log.error(
+                "pipeline %s: the model does not answer %d windows: %s",
+                pipeline,
+                n_windows,
+                " ".join(problem.split())[:300],
+            )
+
+    def _write_label(self, event: WindowReady, answer: Answer | None, out: list[Outgoing]) -> None:
+        model = self._pipelines[event.pipeline].model
+        label = label_event(
+            model.card,
+            model.digest,
+            gateway=self._gateway,
+            pipeline=event.pipeline,
+            device=event.device,
+            window=event.window,
+            probabilities=None if answer is None else answer[0],
+            novelty=None if answer is None else answer[1],
+        )
+        self.windows[label.state] += 1
+        payload = label.model_dump_json(by_alias=True).encode()
+        key = (event.pipeline, event.device, event.window.index)
+        out.append(self._outgoing("label", event.device, payload, key))
+        if self._is_change(event, label):
+            out.append(self._outgoing("event", event.device, payload, key))
+
+    def _is_change(self, event: WindowReady, label: LabelEvent) -> bool:
+        who, what = (event.pipeline, event.device), (label.label, label.state)
+        before = self._said.pop(who, None)
+        self._said[who] = what
+        if len(self._said) > self._max_devices:
+            self._said.popitem(last=False)
+        return before != what
+
+    def _write_gap(self, event: Gap) -> Outgoing:
+        gap = GapEvent(
+            gateway=self._gateway,
+            device=event.device,
+            pipeline=event.pipeline,
+            model=self._pipelines[event.pipeline].model.card.ref,
+            first_index=event.first_index,
+            last_index=event.last_index,
+            start=format_timestamp(event.start_ns),
+            end=format_timestamp(event.end_ns),
+            reason=_GAP_REASON[event.reason],
+        )
+        key = (event.pipeline, event.device, event.last_index)
+        return self._outgoing("gap", event.device, gap.model_dump_json(by_alias=True).encode(), key)
+
+    def _outgoing(self, route: Kind, device: str, payload: bytes, key: tuple[str, str, int]) -> Outgoing:
+        topic = topic_for(route, gateway=self._gateway, device=device)
+        return Outgoing(route, topic, payload, retain=ROUTES[route].retain, key=key)
+
+    def _log_refusal(self, event: Rejected) -> None:
+        held_back = self._limit.admits(event.reason)
+        if held_back is not None:
+            also = f" ({held_back} more of this kind)" if held_back else ""
+            log.warning("message refused, %s: %r: %s%s", event.reason, event.topic[:128], event.detail, also)

@@ -1,0 +1,272 @@
+"""The link against a broker that does what no good broker does: raw packets over a real socket."""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_agent.config import AgentConfig
+from edge_agent.shell.mqtt_link import MqttLink
+from tests.edge_agent.gateway import wait_until
+
+CONNACK_5 = bytes([0x20, 3, 0, 0, 0])
+CONNACK_311 = bytes([0x20, 2, 0, 0])
+
+
+LINKS: list[MqttLink] = []
+"""Made by a test; the fixture of the brokers closes them."""
+
+
+def publish_packet(topic: bytes, payload: bytes, *, mid: int = 0, retain: bool = False, version: int = 5) -> bytes:
+    body = struct.pack(">H", len(topic)) + topic
+    if mid:
+        body += struct.pack(">H", mid)
+    body += (b"\x00" if version == 5 else b"") + payload
+    assert len(body) < 128
+    return bytes([0x30 | (2 if mid else 0) | retain, len(body)]) + body
+
+
+class RawBroker:
+    """Accepts connections and plays the packets of a script (None = hangs up); keeps what the client sends."""
+
+    def __init__(self, *scripts: bytes | None) -> None:
+        self._scripts = list(scripts)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.05)
+        self._connections: list[socket.socket] = []
+        self._is_over = False
+        self.port = self._listener.getsockname()[1]
+        self.received: list[bytearray] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._is_over:
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                self._read()
+                continue
+            connection.settimeout(0.01)
+            self._connections.append(connection)
+            self.received.append(bytearray())
+            first = connection.recv(4096)
+            self.received[-1] += first
+            if len(self.received) <= len(self._scripts):
+                script = self._scripts[len(self.received) - 1]
+                if script is None:
+                    connection.shutdown(socket.SHUT_RDWR)
+                else:
+                    connection.sendall(script)
+            self._read()
+
+    def _read(self) -> None:
+        for connection, kept in zip(self._connections, self.received, strict=True):
+            try:
+                kept.extend(connection.recv(4096))
+            except OSError:
+                continue
+
+    def drop(self) -> None:
+        self._connections[-1].shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._is_over = True
+        self._thread.join()
+        for connection in [self._listener, *self._connections]:
+            connection.close()
+
+
+@pytest.fixture
+def brokers() -> Iterator[list[RawBroker]]:
+    made: list[RawBroker] = []
+    yield made
+    for link in LINKS:
+        link.close(deadline_s=0.0)
+    LINKS.clear()
+    for broker in made:
+        broker.close()
+
+
+def link_to(port: int, tmp_path: Path, protocol: str = "auto") -> MqttLink:
+    config = AgentConfig.model_validate(
+        {
+            "version": 1,
+            "gateway": {"id": "gw", "state_dir": str(tmp_path)},
+            "mqtt": {"port": port, "protocol": protocol, "reconnect_max_s": 0.05},
+            "pipelines": [
+                {
+                    "name": "p",
+                    "topics": ["a/{device}"],
+                    "model": "m",
+                    "mapping": {"format": "json", "channels": {"x": "x"}},
+                }
+            ],
+        }
+    )
+    link = MqttLink(config, config.filters(), "will", b"offline")
+    LINKS.append(link)
+    return link
+
+
+def turn_until(link: MqttLink, condition: object, what: str) -> None:
+    def check() -> bool:
+        link.turn(0.01)
+        assert callable(condition)
+        return bool(condition())
+
+    wait_until(check, what, 10.0)
+
+
+def test_topic_of_invalid_utf8_is_handed_over_as_none_and_the_rest_goes_on(
+    brokers: list[RawBroker], tmp_path: Path
+) -> None:
+    script = CONNACK_5 + publish_packet(b"a/\xff\xfe", b"1", mid=1) + publish_packet(b"a/b", b"2", mid=2)
+    brokers.append(RawBroker(script))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: len(link.inbox) == 2, "both messages")
+    assert [(message.topic, message.payload, message.mid) for message in link.inbox] == [
+        (None, b"1", 1),
+        ("a/b", b"2", 2),
+    ]
+
+
+def test_burst_is_read_whole_before_it_is_handed_over(brokers: list[RawBroker], tmp_path: Path) -> None:
+    packets = b"".join(publish_packet(b"a/b", str(mid).encode(), mid=mid) for mid in range(1, 201))
+    brokers.append(RawBroker(CONNACK_5 + packets))
+    link = link_to(brokers[0].port, tmp_path)
+    n_turns = 0
+
+    def count() -> bool:
+        nonlocal n_turns
+        n_turns += bool(link.inbox)
+        return len(link.inbox) == 200
+
+    turn_until(link, count, "the burst")
+    assert n_turns == 1
+    assert [message.mid for message in link.inbox] == list(range(1, 201))
+
+
+def test_nothing_is_acknowledged_unless_asked_and_then_in_order(brokers: list[RawBroker], tmp_path: Path) -> None:
+    brokers.append(RawBroker(CONNACK_5 + publish_packet(b"a/b", b"1", mid=7) + publish_packet(b"a/b", b"2", mid=8)))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: len(link.inbox) == 2, "both messages")
+    assert b"\x40\x02\x00\x07" not in brokers[0].received[0]
+    link.acknowledge([7, 8])
+    turn_until(link, lambda: b"\x40\x02\x00\x07\x40\x02\x00\x08" in brokers[0].received[0], "acknowledgements")
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\xf0\x00",
+        b"\x30\xff\xff\xff\xff\xff",
+        b"\x30\x02\x00\x50",
+        b"\x90\x01\x00",
+        b"\x40\x01\x00",
+        b"\x00\x00",
+        b"\x30\x00",
+    ],
+)
+def test_rubbish_costs_the_connection_not_the_loop(brokers: list[RawBroker], tmp_path: Path, rubbish: bytes) -> None:
+    brokers.append(RawBroker(CONNACK_5 + rubbish, CONNACK_5 + publish_packet(b"a/b", b"1", mid=1)))
+    link = link_to(brokers[0].port, tmp_path)
+    if rubbish in {b"\x90\x01\x00", b"\x40\x01\x00"}:  # swallowed by paho
+        turn_until(link, lambda: link.epoch >= 1, "the connection")
+        brokers[0].drop()
+    turn_until(link, lambda: bool(link.inbox), "the next connection")
+    assert link.epoch == 2
+    assert link.inbox[0].epoch == 2
+
+
+def test_will_and_session_stand_in_the_connect_packet(brokers: list[RawBroker], tmp_path: Path) -> None:
+    brokers.append(RawBroker(CONNACK_5))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: b"\x82" in brokers[0].received[0], "the subscription")
+    connect = bytes(brokers[0].received[0])
+    flags = connect[9]
+    assert flags & 0x02 == 0, "clean start must be 0: the session is the journal"
+    assert flags & 0x3C == 0x2C, "a last will, QoS 1, retained"
+    assert b"edge-agent-gw" in connect
+    assert b"\x11" + (7 * 86_400).to_bytes(4, "big") in connect, "session expiry"
+    assert b"\x21\xff\xff" in connect, "receive maximum"
+    subscribe = connect[connect.index(b"a/+") :]
+    assert subscribe[3] == 0x21, "QoS 1, no retained messages"
+
+
+def test_limits_of_the_broker_are_kept_to(brokers: list[RawBroker], tmp_path: Path) -> None:
+    properties = b"\x21\x00\x03" + b"\x27\x00\x00\x10\x00"
+    brokers.append(RawBroker(bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    assert (link.room, link.max_packet_bytes) == (3, 4096)
+
+
+def test_broker_that_refuses_mqtt_5_is_spoken_to_in_3_1_1_with_a_warning(
+    brokers: list[RawBroker], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse = bytes([0x20, 2, 0, 1])
+    brokers.append(RawBroker(refuse, CONNACK_311 + publish_packet(b"a/b", b"1", mid=1, version=4)))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: bool(link.inbox), "a message over 3.1.1")
+    assert link.protocol == "3.1.1"
+    assert brokers[0].received[1][9] & 0x02 == 0, "the session is asked to stay here too"
+    assert sum("cannot promise delivery" in record.message for record in caplog.records) == 1
+
+
+def test_silent_broker_is_asked_again_without_a_will_and_its_refusal_leads_to_3_1_1(
+    brokers: list[RawBroker], tmp_path: Path
+) -> None:
+    brokers.append(RawBroker(b"", bytes([0x20, 2, 0, 1]), CONNACK_311))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    assert (link.protocol, link.epoch) == ("3.1.1", 1)
+    assert [bool(received[9] & 0x04) for received in brokers[0].received] == [True, False, True]
+
+
+@pytest.mark.parametrize("first", [None, b""])
+def test_broker_that_only_stood_still_is_spoken_to_in_mqtt_5_with_the_will(
+    brokers: list[RawBroker], tmp_path: Path, first: bytes | None
+) -> None:
+    brokers.append(RawBroker(first, CONNACK_5, CONNACK_5))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    assert (link.protocol, link.epoch) == ("5", 1)
+    assert [bool(received[9] & 0x04) for received in brokers[0].received] == [True, False, True]
+
+
+def test_connection_lost_after_a_fallback_tries_mqtt_5_first_again(brokers: list[RawBroker], tmp_path: Path) -> None:
+    brokers.append(RawBroker(bytes([0x20, 2, 0, 1]), CONNACK_311, CONNACK_5))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    brokers[0].drop()
+    turn_until(link, lambda: link.epoch == 2, "the next connection")
+    assert link.protocol == "5"
+
+
+def test_protocol_5_in_the_configuration_never_falls_back(
+    brokers: list[RawBroker], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse = bytes([0x20, 2, 0, 1])
+    brokers.append(RawBroker(refuse, refuse, refuse))
+    link = link_to(brokers[0].port, tmp_path, protocol="5")
+    turn_until(link, lambda: len(brokers[0].received) >= 2, "a second try")
+    assert not link.is_connected
+    assert link.protocol == "5"
+    assert sum("refuses this connection" in record.message for record in caplog.records) == 1
+
+
+def test_message_given_while_not_connected_is_not_taken(brokers: list[RawBroker], tmp_path: Path) -> None:
+    link = link_to(1, tmp_path)
+    assert link.publish("a", b"x", qos=1, retain=False) is None
+
+
+def test_installed_paho_still_reads_through_the_read_ahead(brokers: list[RawBroker], tmp_path: Path) -> None:
+    brokers.append(RawBroker(CONNACK_5 + publish_packet(b"a/b", b"1")))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: bool(link.inbox), "a message")
+    assert link._client._at > 0
+    assert link.inbox[0].mid is None
