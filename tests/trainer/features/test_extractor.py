@@ -1,0 +1,164 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.features import (
+    BLOCKS,
+    ChannelScaling,
+    FeatureExtractor,
+    RawBlock,
+    SpectralBlock,
+    StatisticsBlock,
+    fit_scaling,
+    resolve_blocks,
+)
+
+CHANNELS = ("acc_x", "acc_y", "acc_z", "current")
+SCALING = ChannelScaling(CHANNELS, (1.0, 1.0, 1.0, 3.0))
+ALL_BLOCKS = (RawBlock(), StatisticsBlock(), SpectralBlock())
+
+
+def _windows(n_windows: int, window_length: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n_windows, len(CHANNELS), window_length)).astype(np.float32)
+
+
+def test_raw_is_the_scaled_samples() -> None:
+    windows = _windows(3, 5)
+    features = FeatureExtractor([RawBlock()], SCALING, 5).transform(windows)
+    expected = (windows / np.asarray(SCALING.scales, np.float32)[:, None]).reshape(3, -1)
+    np.testing.assert_allclose(features, expected, rtol=1e-6)
+
+
+def test_raw_of_a_long_window_is_the_means_of_equal_pieces() -> None:
+    windows = _windows(2, 1100)
+    extractor = FeatureExtractor([RawBlock()], SCALING, 1100)
+    pieces = (windows / np.asarray(SCALING.scales)[:, None])[:, :, :1098].reshape(2, 4, 366, 3).mean(axis=3)
+    np.testing.assert_allclose(extractor.transform(windows), pieces.reshape(2, -1), atol=1e-5)
+    assert extractor.names[366] == "acc_y.t0"
+
+
+@pytest.mark.parametrize("window_length", [1, 2, 3, 4, 5, 6, 7, 8, 10_000])
+@pytest.mark.parametrize("name", ["auto", *BLOCKS])
+def test_every_length_works_or_says_why_not(name: str, window_length: int) -> None:
+    if name == "spectral" and window_length < 4:
+        with pytest.raises(ValueError, match="at least 4 samples"):
+            resolve_blocks(name, len(CHANNELS), window_length)
+        return
+    extractor = FeatureExtractor(resolve_blocks(name, len(CHANNELS), window_length), SCALING, window_length)
+    features = extractor.transform(_windows(2, window_length))
+    assert features.shape == (2, extractor.n_features)
+    assert np.isfinite(features).all()
+
+
+def test_a_window_gives_the_same_features_alone_and_among_others() -> None:
+    windows = _windows(64, 128)
+    extractor = FeatureExtractor(ALL_BLOCKS, SCALING, 128)
+    together = extractor.transform(windows)
+    alone = np.vstack([extractor.transform(window[None]) for window in windows])
+    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-5)
+
+
+def test_a_missing_value_counts_as_the_mean_of_what_is_present() -> None:
+    window = _windows(1, 16)
+    window[0, 1, 3:7] = np.nan
+    window[0, 3] = np.nan
+    filled = window.copy()
+    filled[0, 1, 3:7] = np.nanmean(window[0, 1])
+    filled[0, 3] = 0.0
+    extractor = FeatureExtractor(ALL_BLOCKS, SCALING, 16)
+    np.testing.assert_allclose(extractor.transform(window), extractor.transform(filled), rtol=1e-4, atol=1e-4)
+
+
+@given(
+    st.lists(
+        st.floats(width=32, allow_infinity=False) | st.sampled_from([1e30, -1e30, 3.4e38, 1e-40, 0.0, float("nan")]),
+        min_size=24,
+        max_size=24,
+    ),
+    st.sampled_from([1e-30, 1e-9, 1.0, 1e9, 1e30]),
+)
+def test_no_window_gives_a_feature_that_is_not_finite(values: list[float], scale: float) -> None:
+    window = np.asarray(values, dtype=np.float32).reshape(1, 3, 8)
+    assert np.isfinite(_extractor_of(scale).transform(window)).all()
+
+
+_extractors: dict[float, FeatureExtractor] = {}
+
+
+def _extractor_of(scale: float) -> FeatureExtractor:
+    if scale not in _extractors:
+        scaling = ChannelScaling(("a_x", "a_y", "a_z"), (scale,) * 3)
+        _extractors[scale] = FeatureExtractor(ALL_BLOCKS, scaling, 8)
+    return _extractors[scale]
+
+
+def test_the_unit_of_a_channel_does_not_matter() -> None:
+    windows = _windows(20, 64)
+    in_milli = windows * np.float32(1000.0)
+    metres = FeatureExtractor(ALL_BLOCKS, fit_scaling(windows, CHANNELS), 64).transform(windows)
+    millimetres = FeatureExtractor(ALL_BLOCKS, fit_scaling(in_milli, CHANNELS), 64).transform(in_milli)
+    np.testing.assert_allclose(metres, millimetres, rtol=1e-3, atol=1e-3)
+
+
+def test_the_same_blocks_give_the_same_bytes() -> None:
+    first, second = (FeatureExtractor(ALL_BLOCKS, SCALING, 128, 50.0).model for _ in range(2))
+    assert first.SerializeToString(deterministic=True) == second.SerializeToString(deterministic=True)
+
+
+def test_the_graph_is_valid_in_the_stated_opset_and_ir() -> None:
+    model = FeatureExtractor(ALL_BLOCKS, SCALING, 128, 50.0).model
+    onnx.checker.check_model(model, full_check=True)
+    assert (model.ir_version, [(entry.domain, entry.version) for entry in model.opset_import]) == (8, [("", 17)])
+
+
+def test_names_are_unique_and_begin_with_their_channel() -> None:
+    extractor = FeatureExtractor(ALL_BLOCKS, SCALING, 128, 50.0)
+    assert len(set(extractor.names)) == extractor.n_features
+    owners = {owner for name in extractor.names for owner in name.rsplit(".", 1)[0].split("*")}
+    assert {"acc_x", "acc_y", "acc_z", "current", "|acc|"} <= owners
+
+
+def test_the_card_states_each_block_with_its_parameters_and_features() -> None:
+    extractor = FeatureExtractor(ALL_BLOCKS, SCALING, 128, 50.0)
+    blocks = extractor.card_blocks
+    assert [block.kind for block in blocks] == ["raw", "statistics", "spectral"]
+    assert sum(block.n_features for block in blocks) == extractor.n_features
+    assert blocks[1].parameters["lags"] == [1, 2, 4, 8, 16, 32]
+    assert blocks[2].parameters["scales"] == {"acc_x": 1.0, "acc_y": 1.0, "acc_z": 1.0, "current": 3.0}
+
+
+def test_windows_of_another_shape_are_refused() -> None:
+    extractor = FeatureExtractor([RawBlock()], SCALING, 8)
+    with pytest.raises(ValueError, match=r"shape \(n_windows, 4, 8\) expected, got \(2, 4, 9\)"):
+        extractor.transform(np.zeros((2, 4, 9), np.float32))
+
+
+def test_unknown_and_missing_blocks_are_refused() -> None:
+    with pytest.raises(ValueError, match="one of auto, raw, statistics, spectral expected, got 'wavelet'"):
+        resolve_blocks("wavelet", 3, 128)
+    with pytest.raises(ValueError, match="blocks: at least one"):
+        FeatureExtractor([], SCALING, 8)
+    with pytest.raises(ValueError, match="window_length: at least 1"):
+        FeatureExtractor([RawBlock()], SCALING, 0)
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_uci_har_is_told_apart_by_a_plain_logistic_head(datasets: Path) -> None:
+    from trainer.export import fit_standardiser
+    from trainer.learn import LogisticClassifier
+
+    with np.load(datasets / "uci_har.npz", allow_pickle=False) as file:
+        windows, y, split, channels = file["X"], file["y"], file["split"], [str(name) for name in file["channels"]]
+    train, test = split == 0, split == 1
+    scaling = fit_scaling(windows[train], channels)
+    extractor = FeatureExtractor(resolve_blocks("auto", 9, 128, 50.0), scaling, 128, 50.0)
+    features = extractor.transform(windows[train][::2])
+    standardiser = fit_standardiser(features)
+    head = LogisticClassifier(C=0.01, tol=1e-3).fit(standardiser.apply(features), y[train][::2])
+    accuracy = head.score(standardiser.apply(extractor.transform(windows[test])), y[test])
+    assert accuracy >= 0.96

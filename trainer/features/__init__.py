@@ -1,0 +1,32 @@
+"""Windows to features, written once as an ONNX graph: the trainer runs the very nodes that ship.
+
+One job: the builder of graphs, what a window is before any feature is taken (nothing missing, every channel in its own
+scale), the blocks `raw`, `statistics` and `spectral`, and the extractor that runs them. What may not enter: heads and
+thresholds (they belong to `trainer.export`), files, labels, and any second implementation of a feature in numpy (those
+live in the tests).
+"""
+
+from trainer.features.block import Block, Features
+from trainer.features.extractor import BLOCKS, FeatureExtractor, resolve_blocks
+from trainer.features.graph import IR_VERSION, OPSET, Graph, Value
+from trainer.features.raw_block import RawBlock
+from trainer.features.scaling import ChannelScaling, fit_scaling
+from trainer.features.spectral_block import SpectralBlock
+from trainer.features.statistics_block import StatisticsBlock
+
+__all__ = [
+    "BLOCKS",
+    "IR_VERSION",
+    "OPSET",
+    "Block",
+    "ChannelScaling",
+    "FeatureExtractor",
+    "Features",
+    "Graph",
+    "RawBlock",
+    "SpectralBlock",
+    "StatisticsBlock",
+    "Value",
+    "fit_scaling",
+    "resolve_blocks",
+]
