@@ -54,6 +54,10 @@ class Store(Protocol):
         """Place samples; return how many values were new and how many stood there already."""
         ...
 
+    def append(self, channels: tuple[int, ...], point: int, values: FloatArray) -> None:
+        """Place a run of samples beyond all that was placed so far; only where a point is a sample (``nearest``)."""
+        ...
+
     def resolve(self, first: int, stop: int) -> FloatArray:
         """Values of grid points ``[first, stop)``, shape (n_channels, stop - first), NaN = missing. A fresh array."""
         ...
@@ -151,6 +155,16 @@ class NearestStore:
             new += int(free.sum())
             seen += int(given.sum()) - int(free.sum())
         return new, seen
+
+    def append(self, channels: tuple[int, ...], point: int, values: FloatArray) -> None:
+        """Place a run of samples where nothing stands yet: no look at what is there."""
+        column = point - self.start
+        stop = column + values.shape[1]
+        self._reserve(stop)
+        if channels == self._all:
+            self._values[:, column:stop] = values
+        else:
+            self._values[list(channels), column:stop] = values
 
     def _put_run(self, channels: tuple[int, ...], column: int, values: FloatArray) -> tuple[int, int]:
         stop = column + values.shape[1]
@@ -262,6 +276,10 @@ class MarkStore:
                 counts = self._put_rows(np.array([channel]), columns[given], at[given], values[row : row + 1, given])
                 new, seen = new + counts[0], seen + counts[1]
         return new, seen
+
+    def append(self, channels: tuple[int, ...], point: int, values: FloatArray) -> None:
+        """A mark has a place between grid points: it cannot be appended."""
+        raise TypeError("MarkStore: samples are put, not appended")
 
     def _put_rows(
         self, channels: NDArray[np.intp], columns: IntArray, at: FloatArray, values: FloatArray

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.block import Block, FloatArray, IntArray
-from signals.grid import grid_position, grid_positions, uniform_positions
+from signals.grid import grid_position, grid_positions, nearest_point, uniform_positions
 from signals.marks import Carry, MarkStore, NearestStore, Samples, Store
 from signals.quality import longest_gap, stuck_and_clipped
 from signals.steady import CountedTime
@@ -83,6 +83,9 @@ class DeviceWindows:
     _in_time: bool = False
     _deadline: int = 0
     _span: int = 0
+    _first_point: int = 0
+    _highest: int = 0
+    _is_plain: bool = False
 
     def __post_init__(self) -> None:
         """Turn the deadline into grid points."""
@@ -108,8 +111,15 @@ class DeviceWindows:
             Receipt time on a monotonic clock, for deadlines.
         """
         values = block.values
-        whole, fraction = self._positions(block, wall_ns)
-        if np.isnan(values).any():
+        n_samples = values.shape[1]
+        holes = bool(np.isnan(values).any())
+        t0_ns = self._start(block, wall_ns) if block.t_ns is None else 0
+        if self._is_plain and block.t_ns is None and not holes and (n_samples == 1 or self._is_nominal(block)):
+            point = nearest_point(*grid_position(t0_ns, self.spec.sampling_rate_hz))
+            if self._highest < point < self._opened().start + self._span - n_samples:
+                return self._append(block.channels, point, values, clock_ns)
+        whole, fraction = self._positions(block, t0_ns)
+        if holes:
             given = ~np.isnan(values).all(axis=0)
             if not given.all():
                 values, whole, fraction = values[:, given], whole[given], fraction[given]
@@ -157,18 +167,20 @@ class DeviceWindows:
 
     # ------------------------------------------------------------------ positions
 
-    def _positions(self, block: Block, wall_ns: int) -> tuple[IntArray, NDArray[np.float64]]:
+    def _start(self, block: Block, wall_ns: int) -> int:
+        """The time of the first sample."""
+        if block.t0_ns is not None:
+            return block.t0_ns
+        return self._time_without_time(wall_ns, block.values.shape[1], block.rate_hz)
+
+    def _is_nominal(self, block: Block) -> bool:
+        return block.rate_hz is None or block.rate_hz == self.spec.sampling_rate_hz
+
+    def _positions(self, block: Block, t0_ns: int) -> tuple[IntArray, NDArray[np.float64]]:
         rate = self.spec.sampling_rate_hz
         if block.t_ns is not None:
             return grid_positions(block.t_ns, rate)
-        n = block.values.shape[1]
-        t0_ns = block.t0_ns
-        if t0_ns is None:
-            t0_ns = self._time_without_time(wall_ns, n, block.rate_hz)
-        if n == 1:
-            base, fraction = grid_position(t0_ns, rate)
-            return np.array([base]), np.array([fraction])
-        return uniform_positions(t0_ns, block.rate_hz or rate, n, rate)
+        return uniform_positions(t0_ns, block.rate_hz or rate, block.values.shape[1], rate)
 
     def _time_without_time(self, wall_ns: int, n_samples: int, rate_hz: float | None) -> int:
         if self.spec.policy != "nearest":
@@ -194,20 +206,26 @@ class DeviceWindows:
             carried=carried,
         )
 
+    def _open(self, first: int, first_point: int, carried: Carry | None) -> None:
+        self._store = self._new_store(self._floor(first), carried)
+        self._first_point, self._highest = first_point, first_point - 1
+        self._is_plain = self.spec.policy == "nearest"
+
     def _opened(self) -> Store:
         if self._store is None:
             raise RuntimeError("DeviceWindows: push a block first")
         return self._store
 
     def _begin(self, samples: Samples) -> None:
-        first = self._first_window_of(int(self._new_store(0, None).points(samples.part(slice(1)))[0]))
+        points = self._new_store(0, None).points(samples.part(slice(1)))
+        first = self._first_window_of(int(points[0]))
         if self.closed_through is not None and first > self.closed_through + 1:
             self._gap_first, self._gap_reason = self.closed_through + 1, "restart"
         elif self.closed_through is not None:
             first = self.closed_through + 1
         self._next = first
         self._newest = int(samples.whole[0])
-        self._store = self._new_store(self._floor(first), self.carried)
+        self._open(first, int(points[0]), self.carried)
 
     def _floor(self, index: int) -> int:
         """First grid point still wanted when ``index`` is next: before its start where windows stand apart."""
@@ -217,6 +235,23 @@ class DeviceWindows:
         return -((self.spec.window_length - 1 - point) // self.spec.hop_length)
 
     # ------------------------------------------------------------------ placing
+
+    def _append(self, channels: tuple[int, ...], point: int, values: FloatArray, clock_ns: int) -> list[Closed]:
+        """The usual case at the price of one index: a run at the nominal rate, beyond all that was placed so far."""
+        store, hop = self._opened(), self.spec.hop_length
+        store.append(channels, point, values)
+        last, before = point + values.shape[1] - 1, self._highest
+        first_new = before // hop + 1 if point == before + 1 else self._first_window_of(point)
+        if last // hop >= first_new:
+            self._touch_range(first_new, last // hop)
+        self.counts.placed += values.size
+        self._late_since_ns, self._in_time, self._highest = None, True, last
+        out: list[Closed] = []
+        if last >= self._newest:
+            self._newest, self._newest_clock_ns = last, clock_ns
+        if self._newest >= self._next * hop + self.spec.window_length - 1:
+            self._close(self._newest, out, by_clock=False)
+        return out
 
     def _push_run(
         self,
@@ -249,6 +284,7 @@ class DeviceWindows:
             self.counts.placed += new
             self.counts.duplicate += seen
             self._touch(points[at:stop])
+            self._highest = max(self._highest, int(points[stop - 1]))
             self._late_since_ns, self._in_time = None, True
             if times[stop - 1] >= self._newest:
                 self._newest, self._newest_clock_ns = int(times[stop - 1]), clock_ns
@@ -275,10 +311,13 @@ class DeviceWindows:
             pairs = np.stack([-((length - 1 - points) // hop), points // hop], axis=1)
             ranges = [(int(low), int(high)) for low, high in np.unique(pairs, axis=0)]
         for low, high in ranges:
-            for index in range(max(low, self._next), high + 1):
-                if index not in self._touched:
-                    self._touched.add(index)
-                    self.newly_touched.append(index)
+            self._touch_range(low, high)
+
+    def _touch_range(self, low: int, high: int) -> None:
+        for index in range(max(low, self._next), high + 1):
+            if index not in self._touched:
+                self._touched.add(index)
+                self.newly_touched.append(index)
 
     def _step_back(self, point: int, time: int, clock_ns: int, out: list[Closed]) -> bool:
         """Whether the device was anchored anew, because nothing but late samples has come for a while."""
@@ -297,7 +336,7 @@ class DeviceWindows:
         self.counts.clock_steps += 1
         self._next, self._gap_first, self._late_since_ns = first, None, None
         self._newest, self._newest_clock_ns = time, clock_ns
-        self._store = self._new_store(self._floor(first), None)
+        self._open(first, point, None)
         return True
 
     # ------------------------------------------------------------------ closing
@@ -313,7 +352,8 @@ class DeviceWindows:
             if touched and (over or (newest >= stop - 1 and store.may_be_whole(stop))):
                 values = store.resolve(stop - spec.window_length, stop)
                 missing = np.isnan(values)
-                if not over and missing.any():
+                # what would stand before the device's very first sample is not waited for
+                if not over and missing[:, max(0, self._first_point - stop + spec.window_length) :].any():
                     break
                 self._emit(values, missing, out)
             elif over and not touched:

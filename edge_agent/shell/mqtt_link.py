@@ -167,14 +167,25 @@ class MqttLink:
         try:
             client = self._client
             stop_at = len(self.inbox) + BURST_MESSAGES
-            while client.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS and len(self.inbox) < stop_at:
-                if client.has_read_ahead:
+            while len(self.inbox) < stop_at:
+                if client.is_fast and self._take_publishes(stop_at - len(self.inbox)):
                     continue
+                if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                    return
                 socket = client.socket()
-                if socket is None or not select.select([socket], [], [], 0)[0]:
+                if not client.has_read_ahead and (socket is None or not select.select([socket], [], [], 0)[0]):
                     return
         finally:
             self._is_reading = False
+
+    def _take_publishes(self, most: int) -> bool:
+        packets = self._client.take_publishes(most, is_5=self.protocol == "5")
+        if not packets:
+            return False
+        wall_ns, clock_ns, epoch = time.time_ns(), time.monotonic_ns(), self.epoch
+        for topic, payload, mid, is_retained in packets:
+            self.inbox.append(Inbound(_text(topic), payload, mid, is_retained, epoch, wall_ns, clock_ns))
+        return True
 
     # ------------------------------------------------------------------ out
 
@@ -192,10 +203,8 @@ class MqttLink:
 
     def acknowledge(self, mids: list[int]) -> None:
         """Send PUBACKs, in this order."""
-        for mid in mids:
-            if not self.is_connected:
-                return
-            self._client.ack(mid, 1)
+        if mids and self.is_connected:
+            self._client.acknowledge(mids)
 
     def close(self, deadline_s: float) -> None:
         """Disconnect in good order; the session stays at the broker, the last will is not sent."""
@@ -363,3 +372,10 @@ class MqttLink:
 def _largest_packet() -> int:
     """Largest packet of MQTT (section 2.1.4 of version 5.0), where the broker states no limit of its own."""
     return 268_435_455
+
+
+def _text(topic: bytes) -> str | None:
+    try:
+        return topic.decode()
+    except UnicodeDecodeError:
+        return None

@@ -32,6 +32,11 @@ def block(points: list[float] | np.ndarray, values: np.ndarray, rate_hz: float =
     return Block("d", tuple(range(len(values))), values.astype(np.float32), t_ns=t_ns)
 
 
+def sample(point: float, values: np.ndarray, rate_hz: float = 10.0) -> Block:
+    """One sample with a time of its own, as a message that carries no batch."""
+    return Block("d", tuple(range(len(values))), values.astype(np.float32)[:, None], t0_ns=round(point / rate_hz * NS))
+
+
 def signal(points: np.ndarray) -> np.ndarray:
     return np.stack([points, 1000.0 + points]).astype(np.float32)
 
@@ -112,9 +117,7 @@ def test_how_the_stream_was_cut_into_messages_never_shows(
     at_once = push_all(whole, [block(points, values)]) + whole.flush()
     chunks = [block(points[a:b], values[:, a:b]) for a, b in pairwise(cuts) if b > a]
     in_pieces = push_all(pieces, chunks) + pieces.flush()
-    one_by_one = (
-        push_all(single, [block(points[i : i + 1], values[:, i : i + 1]) for i in range(len(points))]) + single.flush()
-    )
+    one_by_one = push_all(single, [sample(points[i], values[:, i]) for i in range(len(points))]) + single.flush()
     assert as_plain(at_once) == as_plain(in_pieces) == as_plain(one_by_one)
 
 
@@ -328,3 +331,40 @@ def test_a_device_half_a_period_off_never_doubles_a_grid_point(half: float) -> N
     closed = push_all(device, [block(points, signal(points))])
     assert device.counts.duplicate == 0
     assert all(isinstance(item, ClosedWindow) and item.present == 1.0 for item in closed[1:])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-3, 12), st.integers(1, 9)), min_size=1, max_size=20),
+    st.integers(1, 6),
+    st.integers(1, 8),
+)
+def test_a_batch_at_the_nominal_rate_is_the_same_as_its_samples(
+    batches: list[tuple[int, int]], hop_length: int, window_length: int
+) -> None:
+    made = spec(window_length=window_length, hop_length=hop_length, deadline_s=0.3)
+    runs, timed = DeviceWindows(made), DeviceWindows(made)
+    at = 100
+    first: list[Closed] = []
+    second: list[Closed] = []
+    for step, count in batches:
+        at += step
+        points = np.arange(at, at + count)
+        run = Block("d", (0, 1), signal(points), t0_ns=round(at / 10.0 * NS), rate_hz=10.0)
+        first += runs.push(run, wall_ns=0, clock_ns=0)
+        second += timed.push(block(points, signal(points)), wall_ns=0, clock_ns=0)
+        at += count
+    assert as_plain(first + runs.flush()) == as_plain(second + timed.flush())
+    assert runs.counts == timed.counts
+
+
+def test_the_first_window_of_a_device_does_not_wait_for_what_came_before_it() -> None:
+    device = DeviceWindows(spec(window_length=8, hop_length=4, deadline_s=100.0))
+    points = np.arange(6.0, 20.0)
+    closed = push_all(device, [block(points, signal(points))])
+    assert [(item.index, item.present) for item in closed if isinstance(item, ClosedWindow)] == [
+        (0, 0.25),
+        (1, 0.75),
+        (2, 1.0),
+        (3, 1.0),
+    ]
