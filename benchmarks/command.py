@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from benchmarks import agent, codecs, learning, model, startup, windower  # noqa
 from benchmarks.measure import FULL, QUICK, Effort  # noqa: E402
 from benchmarks.record import README, RESULTS, write_readme, write_result  # noqa: E402
 from benchmarks.table import Table  # noqa: E402
+
+_FILE_WIDTH = 180
 
 Benchmark = Callable[[Effort, Path], list[Table]]
 
@@ -46,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = arguments.names or list(BENCHMARKS)
     effort = QUICK if arguments.quick else FULL
     folder = arguments.results or (None if arguments.quick else RESULTS)
-    run_all(names, effort, folder, Console())
+    # A file or a pipe has no width of its own: wide enough there that no cell is broken.
+    run_all(names, effort, folder, Console(width=None if sys.stdout.isatty() else _FILE_WIDTH))
     if folder is not None and arguments.results is None:
         write_readme(README, RESULTS, list(BENCHMARKS))
     return 0

@@ -171,8 +171,8 @@ def _uci_har(effort: Effort, work: Path) -> Table:
         return table
     for head in ("logistic", "mlp"):
         out = work / f"{head}.onnx"
-        wall_s, cpu_s, peak_mib = _command("fit", str(data), "--out", str(out), "--head", head)
-        judged = work / f"{head}.json"
+        fitted, judged = work / f"{head}-fit.txt", work / f"{head}.json"
+        wall_s, cpu_s, peak_mib = _command("fit", str(data), "--out", str(out), "--head", head, output=fitted)
         _command("evaluate", str(out), str(data), "--split", "test", "--json", output=judged)
         figures = json.loads(judged.read_text())
         table.add(head, wall_s, cpu_s, peak_mib, figures["accuracy"], figures["macro_f1"], out.stat().st_size / 1024)
@@ -182,16 +182,18 @@ def _uci_har(effort: Effort, work: Path) -> Table:
     return table
 
 
-def _command(*arguments: str, output: Path | None = None) -> tuple[float, float, float]:
+def _command(*arguments: str, output: Path) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds of all its processes and peak memory in MiB of one ``trainer`` command."""
     command = [sys.executable, "-c", "import sys; from trainer.cli import main; sys.exit(main())", *arguments]
     begun_s = time.monotonic()
-    with (output or Path(os.devnull)).open("wb") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file)
+    log = output.with_suffix(".log")
+    with output.open("wb") as file, log.open("wb") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=errors)
         # wait4 tells what this one child has used; getrusage would add up all of them.
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"trainer {arguments[0]} ended with {process.returncode}")
+        said = log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"trainer {arguments[0]} ended with {process.returncode}:\n{said}")
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
     return time.monotonic() - begun_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / MEBIBYTE

@@ -25,7 +25,7 @@ _AGENT = (
     "pipelines = assemble(load_config(Path(sys.argv[1]), os.environ, []), 'benchmark')"
 )
 _LIBRARIES = (
-    "import sys; import numpy, onnxruntime, orjson, paho.mqtt.client, pydantic, pydantic_settings; "
+    "import sys; import numpy, onnxruntime, orjson, paho.mqtt.client, pydantic; "
     "options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1; "
     "session = onnxruntime.InferenceSession(sys.argv[1], options, providers=['CPUExecutionProvider'])"
 )

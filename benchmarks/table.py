@@ -69,10 +69,7 @@ class Table:
 
     def as_json(self) -> dict[str, Any]:
         """The table as plain JSON."""
-        rows = [
-            [cell._asdict() if isinstance(cell, Spread) else cell for cell in row]  # each figure with its range
-            for row in self.rows
-        ]
+        rows = [[_plain(cell) for cell in row] for row in self.rows]
         return {"title": self.title, "columns": list(self.columns), "rows": rows, "notes": self.notes}
 
     @classmethod
@@ -80,6 +77,13 @@ class Table:
         """The table that `as_json` gave."""
         rows = [tuple(Spread(**cell) if isinstance(cell, dict) else cell for cell in row) for row in raw["rows"]]
         return cls(raw["title"], tuple(raw["columns"]), rows, list(raw["notes"]))
+
+
+def _plain(cell: Cell) -> str | int | float | dict[str, float]:
+    """A cell as JSON; six digits are more than any of these measurements has."""
+    if isinstance(cell, Spread):
+        return {name: float(f"{value:.6g}") if name != "n" else int(value) for name, value in cell._asdict().items()}
+    return float(f"{cell:.6g}") if isinstance(cell, float) else cell
 
 
 def show(cell: Cell) -> str:

@@ -62,6 +62,8 @@ class LiveRun:
         When every sensor message left.
     n_messages : int
         Sensor messages that left.
+    began_ns : int
+        When the first message was due, monotonic clock.
     live_s : float
         From the first message to the last.
     missing, unexpected : list of str
@@ -73,6 +75,7 @@ class LiveRun:
     book: LabelBook
     sent: SentLog
     n_messages: int
+    began_ns: int
     live_s: float
     missing: list[str]
     unexpected: list[str]
@@ -213,7 +216,7 @@ def run_live(
         missing += [f"{gateway}: {one}" for one in sorted(each.due - labelled)]
         unexpected += [f"{gateway}: {one}" for one in sorted(labelled - each.due - each.left_open)]
         n_left_open += len(each.left_open - labelled)
-    return LiveRun(book, sent, n_sent, live_s, missing, unexpected, n_left_open)
+    return LiveRun(book, sent, n_sent, round(began * 1e9), live_s, missing, unexpected, n_left_open)
 
 
 def label_inbox(address: Address, agents: Sequence[Agent]) -> Subscriber:

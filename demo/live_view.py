@@ -23,7 +23,7 @@ from demo.plant.messages import Message
 from demo.screen import Screen
 from schemas import LabelEvent
 
-_SPARK_WIDTH = 28
+_SPARK_WIDTH = 22
 _MOST_ROWS = 10
 _LINE_EVERY_S = 5.0
 
@@ -128,11 +128,11 @@ class LiveView:
 
     def _table(self, book: LabelBook) -> Table:
         table = Table(box=None, padding=(0, 1), expand=False)
-        table.add_column("device", style="bold", no_wrap=True, width=11)
+        table.add_column("device", style="bold", no_wrap=True, width=10)
         table.add_column("true state", no_wrap=True, width=13)
         table.add_column("signal", no_wrap=True, width=_SPARK_WIDTH)
         for heading in self._columns.values():
-            table.add_column(heading, no_wrap=True, width=23)
+            table.add_column(heading, no_wrap=True, width=26)
         for device in sorted(list(self._levels)[-_MOST_ROWS:]):
             state = self._state_now(device, self._newest_ns[device])
             style = self._styles.get(state or "", "dim")

@@ -86,6 +86,17 @@ def file_size(n_bytes: int) -> str:
     return f"{n_bytes / 1e3:.1f} kB"
 
 
+def latency(milliseconds: float) -> str:
+    """Milliseconds with one digit, or a dash where none were measured.
+
+    Examples
+    --------
+    >>> latency(8.06), latency(float("nan"))
+    ('8.1', '–')
+    """
+    return "–" if math.isnan(milliseconds) else f"{milliseconds:.1f}"
+
+
 def number(count: int) -> str:
     """A count with a thin space between thousands.
 

@@ -21,7 +21,7 @@ from demo.screen import Screen
 from demo.streams import Stream
 from demo.wire import Address
 from edge_agent.shell.guard import inspect_model
-from schemas import LabelEvent, ModelCard
+from schemas import EdgeError, LabelEvent, ModelCard
 from signals import ClosedWindow, Recording, WindowSpec, cut
 
 LAST_WAIT_S = 8.0
@@ -166,17 +166,20 @@ def perform(screen: Screen, address: Address, folder: Path, show: Show) -> Perfo
             state_now=show.truth.at,
             title=show.title,
         )
-        with view:
-            run = run_live(
-                address,
-                agents,
-                show.messages,
-                speed=show.speed,
-                view=view,
-                expected=expected,
-                inbox=inbox,
-                book=book,
-            )
+        try:
+            with view:
+                run = run_live(
+                    address,
+                    agents,
+                    show.messages,
+                    speed=show.speed,
+                    view=view,
+                    expected=expected,
+                    inbox=inbox,
+                    book=book,
+                )
+        except EdgeError as error:
+            raise StepFailedError("live", str(error)) from error
         with screen.step("labels") as step:
             step.note(_every_window_once(run))
         with screen.step("stop") as step:
@@ -312,7 +315,7 @@ def _score_of(model: FittedModel, show: Show, run: LiveRun) -> Score:
         run.sent,
         pipeline=model.stream.name,
         model_bytes=model.path.stat().st_size,
-        live_s=run.live_s,
+        began_ns=run.began_ns,
     )
 
 

@@ -27,7 +27,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _HELD_OUT_SHARE = 0.25
 _SPLIT_SEED = 0
-_ABOVE_CHANCE = 0.15
+_ABOVE_CHANCE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,10 @@ def run_recording_demo(screen: Screen, address: Address, folder: Path, options: 
     with screen.step("split") as step:
         arrays = read_source(options.path).arrays
         data, how = split_file(options.path, arrays, folder)
+        rate = float(arrays["fs"]) if "fs" in arrays else float("nan")
+        if not np.isfinite(rate):
+            raise DemoError(f"{name}: fs: a known sampling rate expected to play a recording, got none")
         step.note(f"{name}: {how}")
-    rate = float(arrays["fs"]) if "fs" in arrays else float("nan")
-    if not np.isfinite(rate):
-        raise DemoError(f"{name}: fs: a known sampling rate expected to play a recording, got none")
     channels = tuple(str(channel) for channel in arrays["channels"])
     stream = Stream(
         name=device_id(options.path.stem),
@@ -138,7 +138,7 @@ def split_file(path: Path, arrays: Arrays, folder: Path) -> tuple[Path, str]:
 
 
 def held_out_units(units: IntArray, class_indices: IntArray) -> list[int]:
-    """Units to play: about a quarter of the rows, whole units only, and no class that the rest does not know.
+    """Units to play: about a quarter of the rows, whole units, two classes or more, none that the rest does not know.
 
     Parameters
     ----------
@@ -156,20 +156,29 @@ def held_out_units(units: IntArray, class_indices: IntArray) -> list[int]:
     >>> len(held_out_units(units, np.tile([0, 1], 20))), held_out_units(units, units)
     (1, [])
     """
+    order = np.random.default_rng(_SPLIT_SEED).permutation(np.unique(units)).tolist()
+    sizes = {unit: int(np.sum(units == unit)) for unit in order}
+    classes = {unit: set(class_indices[units == unit].tolist()) - {-1} for unit in order}
     chosen: list[int] = []
-    n_chosen, n_rows = 0, len(units)
-    for unit in np.random.default_rng(_SPLIT_SEED).permutation(np.unique(units)).tolist():
-        size = int(np.sum(units == unit))
-        if n_chosen + size > (_HELD_OUT_SHARE + 0.1) * n_rows:
-            continue
-        is_played = np.isin(units, [*chosen, unit])
-        if not set(class_indices[is_played].tolist()) <= {-1, *class_indices[~is_played].tolist()}:
-            continue
-        chosen.append(unit)
-        n_chosen += size
-        if n_chosen >= _HELD_OUT_SHARE * n_rows:
+    played: set[int] = set()
+    n_chosen = 0
+    while n_chosen < _HELD_OUT_SHARE * len(units):
+        spare = [
+            unit
+            for unit in order
+            if unit not in chosen
+            and n_chosen + sizes[unit] <= (_HELD_OUT_SHARE + 0.1) * len(units)
+            and played | classes[unit]
+            <= set().union(*(classes[other] for other in order if other not in (*chosen, unit)))
+        ]
+        if not spare:
             break
-    return chosen
+        # What brings a class that is not played yet goes first: one class alone would prove nothing.
+        best = max(spare, key=lambda unit: len(classes[unit] - played))
+        chosen.append(best)
+        played |= classes[best]
+        n_chosen += sizes[best]
+    return chosen if len(played) >= 2 else []
 
 
 def _units(arrays: Arrays) -> list[tuple[str, IntArray]]:

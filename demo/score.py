@@ -43,6 +43,8 @@ class Score:
         Labels that arrived, incomplete ones included.
     n_scored : int
         Of those, the ones with a truth and an answer.
+    windows_per_s : float
+        Windows that were answered, over the time from the first message to the last answer.
     latency_p50_ms, latency_p99_ms : float
         From publishing the message with the last sample of a window to the arrival of its label; NaN where none was
         measured.
@@ -167,7 +169,7 @@ def score(
     *,
     pipeline: str,
     model_bytes: int,
-    live_s: float,
+    began_ns: int,
 ) -> Score:
     """The score of one model over the labels that arrived.
 
@@ -185,8 +187,8 @@ def score(
         Name of the pipeline.
     model_bytes : int
         Size of the model file.
-    live_s : float
-        How long the plant ran, in seconds of the wall.
+    began_ns : int
+        When the first message left, monotonic clock.
     """
     arrivals = list(arrivals)
     position = {name: index for index, name in enumerate(card.classes)}
@@ -221,11 +223,17 @@ def score(
             ClassRow(name, float(precision[index]), float(recall[index]), int(support[index]))
             for index, name in enumerate(card.classes)
         ),
-        windows_per_s=len(arrivals) / live_s if live_s > 0 else 0.0,
+        windows_per_s=_rate(arrivals, began_ns),
         latency_p50_ms=percentile(latencies, 50.0),
         latency_p99_ms=percentile(latencies, 99.0),
         model_bytes=model_bytes,
     )
+
+
+def _rate(arrivals: Sequence[Arrival], began_ns: int) -> float:
+    # A window with holes waits for its deadline, long after the last message: that is patience, not slowness.
+    answered = [at_ns for event, at_ns in arrivals if event.label is not None]
+    return len(answered) * 1e9 / max(1, max(answered) - began_ns) if answered else 0.0
 
 
 def _latency_ms(event: LabelEvent, at_ns: int, card: ModelCard, sent: SentLog) -> float | None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demo.errors import StepFailedError
-from demo.look import class_style, file_size, number, share_bar
+from demo.look import class_style, file_size, latency, number, share_bar
 from demo.score import Score
 from schemas.errors import EdgeError
 
@@ -72,7 +72,7 @@ class Screen:
 
     def title(self, text: str, rest: str) -> None:
         """The first line."""
-        self.show(Text.assemble(("Telltale", "bold cyan"), ("  " + text, "bold"), ("  " + rest, "dim")))
+        self.show(Text.assemble(("Telltale  ", "bold cyan"), (text + "  ", "bold"), (rest, "dim")))
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
@@ -150,8 +150,8 @@ def score_tables(scores: Sequence[Score], *, speed_text: str) -> RenderableType:
             number(one.n_windows),
             number(one.n_scored),
             f"{one.windows_per_s:.1f}",
-            f"{one.latency_p50_ms:.1f}",
-            f"{one.latency_p99_ms:.1f}",
+            latency(one.latency_p50_ms),
+            latency(one.latency_p99_ms),
             file_size(one.model_bytes),
         )
     parts: list[RenderableType] = [Padding(models, (1, 0, 0, 0))]

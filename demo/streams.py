@@ -75,5 +75,5 @@ ROOM = Stream(
     policy="hold",
     window_s=600.0,
     hop_s=300.0,
-    accuracy_floor=0.8,
+    accuracy_floor=0.75,
 )

@@ -203,7 +203,9 @@ class Publisher(Connection):
                 self.n_refused += 1
             else:
                 self.n_accepted += 1
-            self._changed.notify_all()
+            # Not for every PUBACK: a publisher that is woken to send one message sleeps again at once.
+            if self.n_in_flight in (0, _MOST_IN_FLIGHT // 2):
+                self._changed.notify_all()
 
 
 class Subscriber(Connection):

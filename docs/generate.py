@@ -3,8 +3,8 @@
     python docs/generate.py            write what changed
     python docs/generate.py --check    exit code 1, naming every file that is stale
 
-The pages: ``schemas/*.schema.json``, ``topics.md``, ``configuration.md``, ``commands.md``, ``rejections.md``. Written twice from the
-same code they are the same bytes. One writer a page stands in ``docs/writers/``.
+The pages: ``schemas/*.schema.json``, ``topics.md``, ``configuration.md``, ``commands.md``, ``rejections.md``. Written
+twice from the same code they are the same bytes. One writer a page stands in ``docs/writers/``.
 """
 
 from __future__ import annotations

@@ -37,22 +37,24 @@ class GatewayConfig(ConfigContract):
 class MqttConfig(ConfigContract):
     """The broker, and how much may be on the way to and from it."""
 
-    host: Annotated[str, StringConstraints(min_length=1)] = "127.0.0.1"
-    port: int = Field(default=1883, ge=1, le=65535)
+    host: Annotated[str, StringConstraints(min_length=1)] = Field(
+        default="127.0.0.1", description="name or address of the broker"
+    )
+    port: int = Field(default=1883, ge=1, le=65535, description="8883 is usual with TLS")
     protocol: Literal["auto", "5", "3.1.1"] = Field(
         default="auto", description="auto: 5, and 3.1.1 where the broker refuses 5 (no delivery guarantee then)"
     )
     client_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
         default=None, description="stable name of the session; none = edge-agent-{gateway.id}"
     )
-    username: str | None = None
+    username: str | None = Field(default=None, description="name at the broker; none = anonymous")
     password_file: Path | None = Field(default=None, description="file that holds the password, one line")
     ca_file: Path | None = Field(
         default=None, description="PEM of the CA that signed the broker's certificate; turns TLS on"
     )
     cert_file: Path | None = Field(default=None, description="PEM of this gateway's certificate")
     key_file: Path | None = Field(default=None, description="PEM of this gateway's private key")
-    keepalive_s: int = Field(default=30, ge=5, le=65535)
+    keepalive_s: int = Field(default=30, ge=5, le=65535, description="longest silence before the broker is asked")
     session_expiry_s: int = Field(
         default=7 * 86_400, ge=60, le=0xFFFFFFFE, description="how long the broker keeps messages for us"
     )
@@ -134,13 +136,15 @@ class DeliveryConfig(ConfigContract):
 class StatusConfig(ConfigContract):
     """What the agent says of itself."""
 
-    metrics_interval_s: float = Field(default=60.0, gt=0.0, le=86_400.0)
+    metrics_interval_s: float = Field(
+        default=60.0, gt=0.0, le=86_400.0, description="how often the counters are published"
+    )
 
 
 class PipelineConfig(ConfigContract):
     """Topics -> mapping -> model."""
 
-    name: PipelineName
+    name: PipelineName = Field(description="of this pipeline, in labels and logs")
     topics: Annotated[list[TopicTemplateText], Field(min_length=1)] = Field(
         description="templates with {device} and {channel}"
     )

@@ -24,7 +24,7 @@ class JsonTime(ConfigContract):
     """
 
     path: Path = Field(description="path to a number, a text, or (with of = each) an array of them")
-    unit: TimeUnit = "iso8601"
+    unit: TimeUnit = Field(default="iso8601", description="iso8601 for text, else the unit of the number")
     of: Literal["first", "last", "each"] = Field(
         default="first",
         description="which sample of a batch the time belongs to; each: one time a sample (path in it, or an array)",
@@ -80,26 +80,28 @@ class BinaryField(ConfigContract):
     """One field of a frame. Its value is ``raw * scale + offset``."""
 
     name: str = Field(description="channel name; or a name used by device or time; '_' or a leading '_' = skip")
-    type: ScalarType
-    scale: float = 1.0
-    offset: float = 0.0
-    unit: str | None = None
+    type: ScalarType = Field(description="how the raw value is stored")
+    scale: float = Field(default=1.0, description="value = raw * scale + offset")
+    offset: float = Field(default=0.0, description="value = raw * scale + offset")
+    unit: str | None = Field(default=None, description="for people; values are not converted")
     not_available: int | None = Field(default=None, description="raw value that means: no value")
 
 
 class BinaryTime(ConfigContract):
     """Time of a frame, from a header field (``of`` = first or last sample) or from a field of each sample."""
 
-    field: str
-    unit: Literal["s", "ms", "us", "ns"] = "ms"
-    of: Literal["first", "last", "each"] = "first"
+    field: str = Field(description="name of the field that holds the time")
+    unit: Literal["s", "ms", "us", "ns"] = Field(default="ms", description="unit of the field, after scale and offset")
+    of: Literal["first", "last", "each"] = Field(
+        default="first", description="which sample the time belongs to; each: the field stands in every sample"
+    )
 
 
 class BinaryMapping(ConfigContract):
     """A declarative binary frame: a header, then ``repeat`` samples, packed without padding."""
 
     format: Literal["binary"] = "binary"
-    endian: Literal["little", "big"] = "little"
+    endian: Literal["little", "big"] = Field(default="little", description="byte order of all fields")
     magic: Annotated[str, StringConstraints(pattern=r"^([0-9a-fA-F]{2})*$")] = Field(
         default="", description="hex, first bytes"
     )
@@ -115,7 +117,9 @@ class BinaryMapping(ConfigContract):
         default=None, description="header field whose whole number names the device; none = {device} of the topic"
     )
     time: BinaryTime | None = None
-    sampling_rate_hz: float | None = Field(default=None, gt=0.0)
+    sampling_rate_hz: float | None = Field(
+        default=None, gt=0.0, description="rate inside a frame; none = the model's rate"
+    )
 
     @model_validator(mode="after")
     def _named_fields_exist(self) -> Self:

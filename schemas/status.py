@@ -49,21 +49,24 @@ class AgentMetrics(WireContract):
 
     schema_version: Literal["metrics/1"] = Field(default="metrics/1", alias="schema")
     gateway: str
-    ts: str
-    uptime_s: float
-    messages_received: int
-    messages_rejected: dict[str, int]
-    samples: int
+    ts: str = Field(description="when these were counted, ISO 8601 UTC")
+    uptime_s: float = Field(description="seconds since the agent started")
+    messages_received: int = Field(description="sensor messages, also those that were refused")
+    messages_rejected: dict[str, int] = Field(description="reason -> count of messages refused")
+    samples: int = Field(description="values that found their place in a window")
     samples_dropped: dict[str, int] = Field(description="late, duplicate, retained, ... -> count")
     windows: dict[str, int] = Field(description="state -> count")
     labels_accepted: int = Field(description="labels that the broker acknowledged")
-    labels_retried: int
-    labels_dropped: dict[str, int]
-    gaps: int
-    devices: int
-    devices_evicted: int
+    labels_retried: int = Field(description="tries after the first, of labels that were refused or that nobody subscribed to")
+    labels_dropped: dict[str, int] = Field(description="reason -> count of labels given up")
+    gaps: int = Field(description="gap events")
+    devices: int = Field(description="devices with an open state")
+    devices_evicted: int = Field(description="devices let go because there were too many")
     unacknowledged: int = Field(description="sensor messages received and not yet acknowledged")
-    reconnects: int
+    acknowledged_early: int = Field(
+        default=0, description="sensor messages acknowledged before their windows were labelled: too many were open"
+    )
+    reconnects: int = Field(description="connections after the first")
 
     model_config = BY_ALIAS
 

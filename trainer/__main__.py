@@ -1,8 +1,6 @@
-"""``python -m trainer``: the command line of the trainer."""
-
-import sys
+"""``python -m trainer``: the command ``trainer``."""
 
 from trainer.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from docs.writers.markdown import page
@@ -23,8 +24,9 @@ PROGRAMS: dict[str, tuple[list[str], tuple[str, ...]]] = {
 """Name of a program -> how to start it with this Python, and its commands."""
 
 _EXIT_CODES = """
-Exit codes: 0 done · 1 unexpected (the demo: a step failed) · 2 usage or data · 78 configuration of an agent (`EX_CONFIG` of
-`sysexits.h`) · 130 interrupted. An error is one line on standard error that says where, what was expected, and what came instead.
+Exit codes: 0 done · 1 unexpected (the demo: a step failed) · 2 usage or data · 78 configuration of an agent
+(`EX_CONFIG` of `sysexits.h`) · 130 interrupted. An error is one line on standard error that says where, what was
+expected, and what came instead.
 """
 
 
@@ -54,12 +56,12 @@ def help_text(start: list[str], *words: str) -> str:
 
 def write() -> str:
     """The page."""
+    calls = [(name, start, words) for name, (start, commands) in PROGRAMS.items() for words in ("", *commands)]
+    with ThreadPoolExecutor() as pool:  # each starts a Python of its own, which takes most of a second
+        texts = list(pool.map(lambda call: help_text(call[1], *call[2].split()), calls))
     parts = [_EXIT_CODES]
-    for name, (start, commands) in PROGRAMS.items():
-        parts.append(f"## {name}")
-        for words in ((), *((command,) for command in commands)):
-            title = " ".join((name, *words))
-            if words:
-                parts.append(f"### {title}")
-            parts.append(f"```text\n$ {title} --help\n{help_text(start, *words)}\n```")
+    for (name, _, words), text in zip(calls, texts, strict=True):
+        title = f"{name} {words}".strip()
+        parts.append(f"### {title}" if words else f"## {name}")
+        parts.append(f"```text\n$ {title} --help\n{text}\n```")
     return page("Commands", *parts)

@@ -14,9 +14,9 @@ from edge_agent.config_sources import ENVIRONMENT_PREFIX
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "edge-agent.toml"
 
 _INTRODUCTION = """
-One TOML file holds all that an agent is told. `edge-agent check --config FILE` reads it, loads and proves every model it names, and
-prints every problem at once, each with its path. It exits with 78 if there is one. An unknown key is an error at every level; the
-nearest known key is named.
+One TOML file holds all that an agent is told. `edge-agent check --config FILE` reads it, loads and proves every model
+it names, and prints every problem at once, each with its path. It exits with 78 if there is one. An unknown key is an
+error at every level; the nearest known key is named.
 """
 
 _MAPPING = """
@@ -43,7 +43,8 @@ def write() -> str:
 def _sources() -> str:
     """What the module of the configuration says of precedence, and one line of each source."""
     said = (inspect.getdoc(config) or "").split("\n\n", 1)[1]
-    example = f"{ENVIRONMENT_PREFIX}GATEWAY__ID=pi4 edge-agent run --config FILE --set mqtt.port=1884 --set pipelines.0.deadline_s=5"
+    said = said.replace("``", "`")
+    example = f"{ENVIRONMENT_PREFIX}GATEWAY__ID=pi4 edge-agent run --config FILE --set pipelines.0.deadline_s=5"
     return f"{said}\n\n```sh\n{example}\n```"
 
 
@@ -60,6 +61,6 @@ def _row(field: Field) -> list[str]:
         code(key),
         field.kind.replace("|", "\\|"),
         code(field.default) if field.default not in {"required", "none"} else field.default,
-        code(field.bounds) if field.bounds else "",
+        field.bounds.replace("|", "\\|"),
         field.meaning,
     ]

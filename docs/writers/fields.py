@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 _BOUNDS = (("minimum", "≥ {}"), ("exclusiveMinimum", "> {}"), ("maximum", "≤ {}"), ("exclusiveMaximum", "< {}"))
-_LENGTHS = (("minLength", "at least {} characters"), ("maxLength", "at most {} characters"), ("minItems", "at least {}"))
+_LENGTHS = (
+    ("minLength", "≥ {} characters"),
+    ("maxLength", "≤ {} characters"),
+    ("minItems", "≥ {} entries"),
+)
 
 Schema = dict[str, Any]
 
@@ -46,7 +50,9 @@ def _walk(schema: Schema, definitions: Schema, prefix: str) -> Iterator[Field]:
         elif "properties" in inner:
             yield from _walk(inner, definitions, f"{path}{suffix}.")
         else:
-            yield Field(path, _kind(raw, definitions), _default(raw, is_required=name in required), _bounds(raw), _meaning(raw))
+            yield Field(
+                path, _kind(raw, definitions), _default(raw, is_required=name in required), _bounds(raw), _meaning(raw)
+            )
 
 
 def _opened(raw: Schema, definitions: Schema) -> tuple[Schema, str]:

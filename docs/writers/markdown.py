@@ -8,12 +8,12 @@ GENERATED = "<!-- Written by docs/generate.py. Change the code, then run: make d
 
 
 def code(text: object) -> str:
-    """The text as code of one table cell.
+    r"""The text as code of one table cell.
 
     Examples
     --------
     >>> code("a|b")
-    '`a\\\\|b`'
+    '`a\\|b`'
     """
     return f"`{_cell(str(text))}`"
 

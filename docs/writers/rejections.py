@@ -1,6 +1,6 @@
-"""The page of refusals, drops and gaps. The reasons are read out of the code's syntax trees; a reason without a meaning stops the writer.
+"""The page of refusals, drops and gaps, its reasons read out of the code's syntax trees.
 
-So does a meaning whose reason is no more in the code.
+A reason without a meaning stops the writer, and so does a meaning whose reason is no more in the code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ REFUSED = {
     "bad_time": "no time where the mapping names one, a text without zone, a time before 1970 or after 2262",
     "bad_topic": "a topic that is no UTF-8, or that no template of the pipeline matches",
     "device_collision": "two names of devices give the same id; rename one",
-    "internal": "a message that brought an unexpected error; the agent lives on, the line in the log is worth a bug report",
+    "internal": "an unexpected error; the agent lives on, the line in its log is worth a bug report",
     "missing_field": "no channel of the model has a value in this message",
     "no_pipeline": "no pipeline has this topic",
     "not_a_number": "a text, or something else that is no number, at the path of a channel",
@@ -55,7 +55,7 @@ DROPPED = {
 
 LABELS_LOST = {
     "no_subscriber": "nobody subscribed to the labels of this device for `delivery.consumer_patience_s`",
-    "outbox_full": "far more labels waited for the broker than `delivery` and `limits.outbox_labels` allow",
+    "outbox_full": "five times `limits.outbox_labels` waited for the broker; the oldest goes",
     "refused": "the broker refused it `delivery.attempts` times",
     "too_large": "larger than the broker takes",
 }
@@ -122,7 +122,9 @@ def _reasons(meanings: dict[str, str], places: dict[str, list[str]]) -> str:
 def _compare(what: str, found: set[str], meanings: dict[str, str]) -> None:
     if found != set(meanings):
         unsaid, gone = sorted(found - set(meanings)), sorted(set(meanings) - found)
-        raise ValueError(f"{__file__}: {what}: without a meaning: {unsaid}; no more in the code: {gone}")
+        raise ValueError(
+            f"docs/writers/rejections.py: {what}: without a meaning: {unsaid}; no more in the code: {gone}"
+        )
 
 
 def reasons_in_code(calls: tuple[_Call, ...]) -> dict[str, list[str]]:
@@ -143,7 +145,9 @@ def reasons_in_code(calls: tuple[_Call, ...]) -> dict[str, list[str]]:
             if isinstance(reason, ast.Constant) and isinstance(reason.value, str):
                 found.setdefault(reason.value, set()).add(path.relative_to(_ROOT).as_posix())
             elif not (isinstance(reason, ast.Attribute) and reason.attr == "reason"):
-                raise ValueError(f"{path.name}:{node.lineno}: a reason written as text expected, got {ast.unparse(reason)}")
+                raise ValueError(
+                    f"{path.name}:{node.lineno}: a reason written as text expected, got {ast.unparse(reason)}"
+                )
     return {reason: sorted(places) for reason, places in sorted(found.items())}
 
 
@@ -158,7 +162,11 @@ def _counted_states() -> Iterator[str]:
     """States that the writer of events counts by a name of its own: ``self.windows["failed"]``."""
     path = _ROOT / "edge_agent" / "shell" / "writer.py"
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "self.windows" and isinstance(node.slice, ast.Constant):
+        if (
+            isinstance(node, ast.Subscript)
+            and ast.unparse(node.value) == "self.windows"
+            and isinstance(node.slice, ast.Constant)
+        ):
             yield str(node.slice.value)
 
 

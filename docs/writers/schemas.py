@@ -19,7 +19,9 @@ def contracts() -> dict[str, type[BaseModel]]:
     """What gets a schema: file name without ending -> contract. The topics name the messages."""
     messages = {route.contract for route in ROUTES.values() if route.contract is not None}
     found: set[type[BaseModel]] = {*messages, ModelCard, AgentConfig}
-    return {_file_name(contract.__name__): contract for contract in sorted(found, key=lambda contract: contract.__name__)}
+    return {
+        _file_name(contract.__name__): contract for contract in sorted(found, key=lambda contract: contract.__name__)
+    }
 
 
 def _file_name(name: str) -> str:

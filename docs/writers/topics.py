@@ -12,11 +12,13 @@ from schemas import ROUTES
 _DIRECTIONS = {"out": "agent → broker", "in": "broker → agent", "loop": "agent → broker → agent"}
 
 _INTRODUCTION = """
-Everything that an agent publishes stands below `telltale/v1/{gateway}/`. The topics of sensors are a separate tree: they are named in
-the configuration of each pipeline ([configuration.md](configuration.md)), and an agent refuses one that would match its own tree.
+Everything that an agent publishes stands below `telltale/v1/{gateway}/`. The topics of sensors are a separate tree:
+they are named in the configuration of each pipeline ([configuration.md](configuration.md)), and an agent refuses one
+that would match its own tree.
 
-`{gateway}` and `{device}` are 1 to 64 of `[a-z0-9-]`. The name of a device is put into that form (`Living room/Temp 1` becomes
-`living-room-temp-1`). Readers must ignore fields that they do not know: newer agents may add some.
+`{gateway}` and `{device}` are 1 to 64 of `[a-z0-9-]`. The name of a device is put into that form (`Living room/Temp 1`
+becomes `living-room-temp-1`). Readers must ignore fields that they do not know: newer agents may add some. `capture`
+is a contract that no agent publishes yet.
 """
 
 

@@ -281,6 +281,7 @@ class Agent:
             devices=self._engine.n_devices,
             devices_evicted=counters.evicted,
             unacknowledged=len(self._owed),
+            acknowledged_early=self._owed.early,
             reconnects=max(0, self._epoch - 1),
         )
         route = ROUTES["metrics"]

@@ -50,7 +50,7 @@ def test_a_class_that_only_one_group_has_is_never_held_out(tmp_path: Path) -> No
     path, how = split_file(tmp_path / "a.npz", arrays, tmp_path)
     assert "of 8 recordings held out" in how
     with np.load(path) as written:
-        assert set(written["y"][written["split"] == 1]) <= set(written["y"][written["split"] == 0])
+        assert set(written["y"][written["split"] == 1]) == set(written["y"][written["split"] == 0]) == {0, 1}
         assert 0 < written["split"].sum() <= 28
 
 
@@ -68,3 +68,9 @@ def test_held_out_rows_are_about_a_quarter() -> None:
     held_out = held_out_units(units, np.tile([0, 1], 100))
     assert len(held_out) == 5
     assert held_out == held_out_units(units, np.tile([0, 1], 100))
+
+
+def test_one_class_alone_is_not_worth_playing() -> None:
+    # Only the first unit could be spared, and it holds one class: whoever always says it would be right.
+    units = np.repeat([0, 1, 2], [2, 4, 4])
+    assert held_out_units(units, np.repeat([0, 0, 1], [2, 4, 4])) == []

@@ -37,7 +37,7 @@ def event(index: int, probability: float | None = None, present: float = 1.0) ->
 
 
 def judged(
-    events: list[tuple[LabelEvent, int]], truth: Sequence[str | None], sent: SentLog | None = None, live_s: float = 2.0
+    events: list[tuple[LabelEvent, int]], truth: Sequence[str | None], sent: SentLog | None = None, began_ns: int = 0
 ) -> Score:
     arrivals = [Arrival(one, at_ns) for one, at_ns in events]
     return score(
@@ -47,7 +47,7 @@ def judged(
         sent or SentLog(),
         pipeline="pump",
         model_bytes=10,
-        live_s=live_s,
+        began_ns=began_ns,
     )
 
 
@@ -61,7 +61,6 @@ def test_accuracy_precision_and_recall_by_hand() -> None:
     assert (idle.precision, idle.support) == (1.0, 3)
     assert idle.recall == pytest.approx(2 / 3)
     assert (pumping.precision, pumping.recall, pumping.support) == (0.5, 1.0, 1)
-    assert found.windows_per_s == 2.0
 
 
 def test_windows_without_a_truth_or_an_answer_are_counted_but_not_scored() -> None:
@@ -86,6 +85,11 @@ def test_a_window_with_holes_says_nothing_about_latency() -> None:
     found = judged([(event(0, 0.9, present=0.95), 10**9)], ["idle"], sent)
     assert math.isnan(found.latency_p50_ms)
     assert found.as_dict()["latency_ms"] == {"p50": None, "p99": None}
+
+
+def test_the_rate_is_that_of_the_answers_and_not_of_the_patience() -> None:
+    events = [(event(0, 0.9), 10**9), (event(1, 0.9), 3 * 10**9), (event(2, present=0.1), 99 * 10**9)]
+    assert judged(events, ["idle"] * 3, began_ns=10**9).windows_per_s == 1.0
 
 
 def test_nothing_arrived_is_no_success() -> None:

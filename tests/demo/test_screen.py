@@ -95,7 +95,7 @@ def test_the_live_view_shows_truth_label_and_signal(terminal: bool) -> None:
     canvas = make()
     canvas.show(screen._shown[-1])
     frame = text_of(canvas)
-    for part in ("pump-01", "pumping", "idle", "0.98", sparkline(list(range(40)), 28), "41 messages", "100.0% right"):
+    for part in ("pump-01", "pumping", "idle", "0.98", sparkline(list(range(40)), 22), "41 messages", "100.0% right"):
         assert part in frame, part
     assert "truth" not in frame
     if not terminal:

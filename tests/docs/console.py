@@ -41,7 +41,7 @@ def without_numbers(line: str) -> str:
 
     ``│ 0.99 │ a ┃`` and ``┃ 1.0000 ┃  a │`` are the same line.
     """
-    kept = re.sub(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{12,64}\b|[0-9]+(\.[0-9]+)?", "#", line)
+    kept = re.sub(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{12,64}\b|(?<![A-Za-z0-9.])[0-9]+(\.[0-9]+)?", "#", line)
     return " ".join(re.sub(r"[┃│]", "|", kept).split())
 
 

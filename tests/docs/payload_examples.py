@@ -1,4 +1,4 @@
-"""Reads the examples of docs/payloads.md and runs them: a mapping, the messages, and what the page says comes of them."""
+"""Reads the examples of docs/payloads.md and runs them: a mapping, messages, and what the page says comes of them."""
 
 import re
 import tomllib
@@ -33,7 +33,7 @@ def read_examples(page: Path) -> list[Example]:
     """Every section of the page; each has one TOML block, one of messages, and one of what they give."""
     examples = []
     for title, text in _SECTION.findall(page.read_text(encoding="utf-8")):
-        blocks = {kind: block for kind, block in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)}
+        blocks: dict[str, str] = dict(re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
         messages = tuple(_message(line) for line in blocks["mqtt"].splitlines())
         examples.append(Example(title, tomllib.loads(blocks["toml"]), messages, blocks.get("text", "")))
     return examples

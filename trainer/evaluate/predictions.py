@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from schemas import ContractError, LabelEvent, ModelCard
-from signals import ClosedWindow, Recording, WindowSpec, cut, label_event, recordings_from_windows
+from signals import ClosedWindow, IntArray, Recording, WindowSpec, cut, label_event, recordings_from_windows
 from trainer.data import Source, stream_recordings
 from trainer.errors import DatasetError
 from trainer.evaluate.model import SplitChoice, check_fit
@@ -69,13 +69,11 @@ Placed = tuple[Recording, ClosedWindow, int | None]
 def _batches(recordings: list[Recording], spec: WindowSpec, where: str) -> Iterator[list[Placed]]:
     batch: list[Placed] = []
     for recording in recordings:
-        for window in cut(recording, spec, where):
-            if not isinstance(window, ClosedWindow):
-                continue
-            row = _row(recording, window)
-            # Windows that lie across the end of a chain are no rows of the file.
-            if recording.rows is None or row is not None:
-                batch.append((recording, window, row))
+        closed = [window for window in cut(recording, spec, where) if isinstance(window, ClosedWindow)]
+        if recording.rows is None:
+            batch += [(recording, window, None) for window in closed]
+        else:
+            batch += _rows(recording, recording.rows, closed, spec)
         while len(batch) >= _BATCH_WINDOWS:
             yield batch[:_BATCH_WINDOWS]
             batch = batch[_BATCH_WINDOWS:]
@@ -83,11 +81,27 @@ def _batches(recordings: list[Recording], spec: WindowSpec, where: str) -> Itera
         yield batch
 
 
-def _row(recording: Recording, window: ClosedWindow) -> int | None:
-    if recording.rows is None:
-        return None
-    at = window.index - (recording.first_index or 0)
-    return int(recording.rows[at]) if 0 <= at < len(recording.rows) else None
+def _rows(recording: Recording, rows: IntArray, closed: list[ClosedWindow], spec: WindowSpec) -> list[Placed]:
+    """The windows that are rows of the file; those that lie across the end of a chain are none."""
+    first = recording.first_index or 0
+    by_index = {window.index: window for window in closed}
+    return [
+        (recording, by_index.get(first + at) or _empty(first + at, spec), int(row))
+        for at, row in enumerate(rows.tolist())
+    ]
+
+
+def _empty(index: int, spec: WindowSpec) -> ClosedWindow:
+    """A row without a single value: no sample touched its window, so the stream code never opened it."""
+    return ClosedWindow(
+        index=index,
+        values=np.full((len(spec.channels), spec.window_length), np.nan, np.float32),
+        n_samples=0,
+        present=0.0,
+        longest_gap_s=spec.window_length / spec.sampling_rate_hz,
+        stuck=(),
+        clipped=(),
+    )
 
 
 def _events(model: LoadedModel, batch: list[Placed], spec: WindowSpec) -> Iterator[dict[str, Any]]:

@@ -124,7 +124,7 @@ class NoveltyModel:
         centred = standardised - graph.constant(self.mean)
         components = centred @ graph.constant(self.components)
         place = graph.concat([centred @ graph.constant(self.projection), components @ graph.constant(self.whitening)])
-        # The differences themselves: expanding the square would cancel in float32 where a window lies close to its class.
+        # The differences themselves: the expanded square would cancel in float32 where a window lies close to a class.
         n_classes, n_places = self.class_means.shape
         to_class = ((place.reshape([-1, 1, n_places]) - graph.constant(self.class_means)) ** 2).sum()
         nearest = to_class.reshape([-1, n_classes]).min()
@@ -169,8 +169,8 @@ def fit_novelty(
     -----
     Class-conditional Gaussians with one covariance: Lee et al., *A Simple Unified Framework for Detecting
     Out-of-Distribution Samples*, NeurIPS 2018, eq. 2. Residual: the "Q statistic" of Jackson & Mudholkar,
-    Technometrics 21 (1979) 341. Shrinkage: Ledoit & Wolf, J. Multivariate Analysis 88 (2004) 365. Components by subspace iteration: Halko, Martinsson & Tropp, SIAM Review 53 (2011),
-    algorithm 4.4, from a fixed seed.
+    Technometrics 21 (1979) 341. Shrinkage: Ledoit & Wolf, J. Multivariate Analysis 88 (2004) 365. Components by
+    subspace iteration: Halko, Martinsson & Tropp, SIAM Review 53 (2011), algorithm 4.4, from a fixed seed.
 
     Examples
     --------

@@ -22,7 +22,7 @@ GOLDEN_TOLERANCE = 1e-4
 """Largest difference of a golden probability: other vector instructions add in another order, no more than that."""
 
 GOLDEN_NOVELTY_TOLERANCE = 1e-2
-"""The same for the novelty, relative to its size (at least 1): it is a distance in many dimensions, not bounded by 1."""
+"""The same for the novelty, relative to its size (at least 1): a distance in many dimensions is not bounded by 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ flatter the figures.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,8 @@ from signals import IntArray
 from trainer.data import Fold
 from trainer.export import fit_standardiser
 from trainer.fit.path import PENALTY_PATH, Features, Logits, PenaltyPath, losses
+from trainer.fit.threads import fold_threads
 from trainer.fit.thresholds import calibrated, careful_temperature
-
-_N_THREADS = 2
-_LARGE = 500_000
-"""Values in a matrix of features from which a second thread pays; below, the two only wait for each other."""
 
 _FINER = (10.0**0.5, 10.0**-0.5)
 _WORSE = 1e-3
@@ -77,7 +74,7 @@ def try_penalties(
     n_steps = len(PENALTY_PATH)
     for number, (name, features) in enumerate(candidates.items()):
         # Each fold is one task on one thread, which makes the sums the same on every machine.
-        with ThreadPoolExecutor(_N_THREADS if features.size > _LARGE else 1) as pool:
+        with fold_threads(features.size) as pool:
             paths = list(pool.map(lambda fold, X=features: _path(X, class_indices, fold, n_classes), folds))
 
             def attempt(

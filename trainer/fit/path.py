@@ -26,6 +26,7 @@ _TOLERANCE = 1e-3
 _MAX_ITERATIONS = 30
 _BLOCK_LENGTH = 2048
 _LARGE = 500_000
+"""Values in the fitted matrix from which float32 is used."""
 
 
 class PenaltyPath:

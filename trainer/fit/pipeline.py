@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from schemas import Metric
 from signals import IntArray
-from trainer.data import FoldPlan, WindowedData, drop_empty, plan_folds
+from trainer.data import Fold, FoldPlan, WindowedData, drop_empty, plan_folds
 from trainer.errors import DatasetError
 from trainer.evaluate import Evaluation, evaluate_probabilities
 from trainer.export import FittedModel, NoveltyModel, Standardiser, fit_novelty, fit_standardiser
@@ -23,7 +23,7 @@ from trainer.fit.cross_validation import Report, Setting, Trial, best_trial, hon
 from trainer.fit.heads import Head, fit_logistic, fit_mlp, mlp_logits
 from trainer.fit.options import FitOptions
 from trainer.fit.path import Features, Logits
-from trainer.fit.threads import one_blas_thread
+from trainer.fit.threads import fold_threads, one_blas_thread
 from trainer.fit.thresholds import calibrated, careful_temperature, unsure_below
 
 FALSE_ALARM_RATE = 0.01
@@ -220,12 +220,15 @@ def _novelty(
     features: Features, standardised: Features, class_indices: IntArray, plan: FoldPlan, report: Report
 ) -> NoveltyModel:
     """Novelty fitted on all rows, its threshold set by the distances of windows whose group was held out."""
-    scores = []
-    for number, (fitted, held_out) in enumerate(plan.folds):
-        report("novelty", number, len(plan.folds))
-        scaling = fit_standardiser(features[fitted])
-        part = fit_novelty(scaling.apply(features[fitted]), class_indices[fitted])
-        scores.append(part.scores(scaling.apply(features[held_out])))
+    report("novelty", 0, 1)
+
+    def distances(fold: Fold) -> Features:
+        scaling = fit_standardiser(features[fold.fitted])
+        part = fit_novelty(scaling.apply(features[fold.fitted]), class_indices[fold.fitted])
+        return part.scores(scaling.apply(features[fold.held_out]))
+
+    with fold_threads(features.size) as pool:
+        scores = list(pool.map(distances, plan.folds))
     return fit_novelty(standardised, class_indices).with_threshold(np.concatenate(scores), FALSE_ALARM_RATE)
 
 

@@ -185,6 +185,6 @@ def _notes(result: FitResult) -> list[str]:
             "No groups are known: figures are of windows like those in training, not of other people or devices."
         )
     missing = float(np.isnan(data.windows).mean())
-    if missing > 0:
+    if missing >= 0.0005:
         notes.append(f"{missing:.1%} of the training values were missing or padding.")
     return [*notes, *(f"{remark[:1].upper()}{remark[1:]}." for remark in result.plan.remarks)]

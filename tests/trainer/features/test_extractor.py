@@ -86,6 +86,13 @@ def test_no_window_gives_a_feature_that_is_not_finite(values: list[float], scale
     assert np.isfinite(_extractor_of(scale).transform(window)).all()
 
 
+def test_infinities_of_both_signs_beside_a_missing_value_give_finite_features() -> None:
+    window = np.full((1, 3, 8), np.inf, np.float32)
+    window[:, :, ::2] *= -1.0
+    window[:, :, 3] = np.nan
+    assert np.isfinite(_extractor_of(1.0).transform(window)).all()
+
+
 _extractors: dict[float, FeatureExtractor] = {}
 
 
