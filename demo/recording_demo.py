@@ -163,14 +163,13 @@ def held_out_units(units: IntArray, class_indices: IntArray) -> list[int]:
     played: set[int] = set()
     n_chosen = 0
     while n_chosen < _HELD_OUT_SHARE * len(units):
-        spare = [
-            unit
-            for unit in order
-            if unit not in chosen
-            and n_chosen + sizes[unit] <= (_HELD_OUT_SHARE + 0.1) * len(units)
-            and played | classes[unit]
-            <= set().union(*(classes[other] for other in order if other not in (*chosen, unit)))
-        ]
+        kept = [unit for unit in order if unit not in chosen]
+        room_left = (_HELD_OUT_SHARE + 0.1) * len(units) - n_chosen
+        spare = []
+        for unit in kept:
+            known = set().union(*(classes[other] for other in kept if other != unit))
+            if sizes[unit] <= room_left and played | classes[unit] <= known:
+                spare.append(unit)
         if not spare:
             break
         # What brings a class that is not played yet goes first: one class alone would prove nothing.

@@ -57,7 +57,7 @@ class AgentMetrics(WireContract):
     samples_dropped: dict[str, int] = Field(description="late, duplicate, retained, ... -> count")
     windows: dict[str, int] = Field(description="state -> count")
     labels_accepted: int = Field(description="labels that the broker acknowledged")
-    labels_retried: int = Field(description="tries after the first, of labels that were refused or that nobody subscribed to")
+    labels_retried: int = Field(description="further tries of labels that were refused or that nobody subscribed to")
     labels_dropped: dict[str, int] = Field(description="reason -> count of labels given up")
     gaps: int = Field(description="gap events")
     devices: int = Field(description="devices with an open state")

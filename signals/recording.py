@@ -102,21 +102,29 @@ def recordings_from_stream(arrays: Arrays, where: str) -> list[Recording]:
     groups = arrays.get("run_group")
     recordings = []
     for position, run in enumerate(numbers.tolist()):
-        chosen = np.flatnonzero(runs == run)
+        in_run = np.flatnonzero(runs == run)
         group = position if groups is None else int(groups[run] if 0 <= run < len(groups) else run)
-        split = int(columns["split"][chosen[0]]) if "split" in columns else -1
-        recordings.append(
-            Recording(
-                device=names[position],
-                channels=channels,
-                t_ns=_to_ns(columns["t"][chosen]),
-                values=np.ascontiguousarray(values[chosen].T, dtype=np.float32),
-                class_indices=columns["y"][chosen].astype(np.int64) if "y" in columns else None,
-                group=group,
-                split=split,
+        for split, chosen in _by_split(columns.get("split"), in_run):
+            # a run that the split divides is a device for each part: a window must never hold both
+            is_whole = len(chosen) == len(in_run)
+            recordings.append(
+                Recording(
+                    device=names[position] if is_whole else device_id(f"{names[position]}-split-{split}"),
+                    channels=channels,
+                    t_ns=_to_ns(columns["t"][chosen]),
+                    values=np.ascontiguousarray(values[chosen].T, dtype=np.float32),
+                    class_indices=columns["y"][chosen].astype(np.int64) if "y" in columns else None,
+                    group=group,
+                    split=split,
+                )
             )
-        )
     return recordings
+
+
+def _by_split(splits: NDArray[Any] | None, chosen: IntArray) -> list[tuple[int, IntArray]]:
+    if splits is None:
+        return [(-1, chosen)]
+    return [(int(split), chosen[splits[chosen] == split]) for split in np.unique(splits[chosen])]
 
 
 def _to_ns(t_s: NDArray[np.float64]) -> IntArray:

@@ -48,6 +48,16 @@ def test_runs_with_one_id_get_names_of_their_own() -> None:
     assert names == ["run-3", "run-1"]
 
 
+def test_a_run_that_the_split_divides_is_a_device_for_each_part() -> None:
+    split = np.concatenate([np.zeros(15), np.ones(5), np.ones(20)]).astype(np.int8)
+    recordings = recordings_from_stream(stream_arrays(split=split), "f.npz")
+    assert [(item.device, item.split, len(item.t_ns)) for item in recordings] == [
+        ("pump-a-split-0", 0, 15),
+        ("pump-a-split-1", 1, 5),
+        ("pump-b", 1, 20),
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

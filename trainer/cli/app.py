@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from typer.exceptions import TyperException
 
 from trainer.cli.console import Reporter, print_json, print_remarks, refusals, results
 
@@ -174,5 +175,12 @@ def inspect(model: ModelArgument, *, as_json: JsonOption = False) -> None:
 
 
 def main() -> None:
-    """Run the command line; exits with 0 (done), 1 (unexpected) or 2 (data or usage)."""
-    app()
+    """Run the command line; exits with 0 (done), 1 (unexpected) or 2 (data or usage), a usage error in one line."""
+    if len(sys.argv) == 1:
+        app(["--help"])
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        sys.stderr.write(f"error: {' '.join(error.format_message().split())} (trainer --help lists what there is)\n")
+        code = error.exit_code
+    sys.exit(code or 0)

@@ -27,7 +27,6 @@ class _Drops:
     incomplete: int = 0
     unlabelled: int = 0
     mixed: int = 0
-    across_splits: int = 0
 
     def remarks(self, n_kept: int, plan: CutPlan) -> tuple[str, ...]:
         share = plan.spec(()).min_present
@@ -35,7 +34,6 @@ class _Drops:
             (self.incomplete, f"incomplete: below {share:.0%} of values present"),
             (self.unlabelled, f"unlabelled: below {LEAST_LABELLED:.0%} of samples labelled"),
             (self.mixed, f"mixed: no label has {plan.min_purity:.0%} of the labelled samples"),
-            (self.across_splits, "across the border of training and test samples"),
         )
         lines = [f"{count} windows dropped, {why}" for count, why in reasons if count]
         return (f"{n_kept} windows cut from the recordings", *lines)
@@ -131,7 +129,6 @@ def _cut_stream(
     spec = plan.spec(names)
     drops = _Drops()
     pieces: list[_Piece] = []
-    splits = _splits_of_runs(source)
     recordings = stream_recordings(source)
     for number, recording in enumerate(recordings):
         closed = [window for window in cut(recording, spec, source.name) if isinstance(window, ClosedWindow)]
@@ -142,7 +139,6 @@ def _cut_stream(
                 _labelled(
                     whole,
                     recording,
-                    splits[number],
                     number=number,
                     plan=plan,
                     n_classes=len(source.classes),
@@ -172,10 +168,7 @@ def _cut_stream(
         rows=np.concatenate([piece.rows for piece in pieces]),
         is_stream=True,
     )
-    keep = data.split >= -1
-    if "y" in source.arrays:
-        keep &= data.class_indices >= 0
-    kept = data.take(keep)
+    kept = data.take(data.class_indices >= 0) if "y" in source.arrays else data
     return kept, drops.remarks(len(kept), plan)
 
 
@@ -191,21 +184,16 @@ class _Piece:
     rows: IntArray
 
 
-_ACROSS = -2
-"""Split of a window that holds both training and test samples; such windows are never kept."""
-
-
 def _labelled(
     windows: list[ClosedWindow],
     recording: Recording,
-    splits: IntArray,
     *,
     number: int,
     plan: CutPlan,
     n_classes: int,
     drops: _Drops,
 ) -> _Piece:
-    """Windows of one recording with label and split of each, by the samples that lie on its grid points."""
+    """Windows of one recording with the label of each, by the samples that lie on its grid points."""
     spec = plan.spec(recording.channels)
     points = nearest_points(*grid_positions(recording.t_ns, spec.sampling_rate_hz))
     order = np.argsort(points, kind="stable")
@@ -222,14 +210,11 @@ def _labelled(
         labels = np.where(is_labelled & is_pure, counts.argmax(axis=1), UNLABELLED)
         drops.unlabelled += int((~is_labelled).sum())
         drops.mixed += int((is_labelled & ~is_pure).sum())
-    shares = _counts(splits[order] + 1, 3, first, last)
-    is_one = (shares > 0).sum(axis=1) <= 1
-    drops.across_splits += int((~is_one & (labels >= 0)).sum())
     return _Piece(
         windows=np.stack([window.values for window in windows]),
         class_indices=labels,
         groups=np.full(len(windows), recording.group, np.int64),
-        split=np.where(is_one, shares.argmax(axis=1) - 1, _ACROSS),
+        split=np.full(len(windows), recording.split, np.int64),
         recordings=np.full(len(windows), number, np.int64),
         rows=indices,
     )
@@ -243,15 +228,6 @@ def _counts(values: IntArray, n_values: int, first: IntArray, last: IntArray) ->
     np.cumsum(sums, axis=0, out=sums)
     counts: IntArray = sums[last] - sums[first]
     return counts
-
-
-def _splits_of_runs(source: Source) -> list[IntArray]:
-    """The split of every sample, run by run, in the order in which `recordings_from_stream` gives the runs."""
-    n_samples = len(source.arrays["X"])
-    runs = _column(source, "run", n_samples)
-    splits = _column(source, "split", n_samples)
-    in_order = runs[np.sort(np.unique(runs, return_index=True)[1])]
-    return [splits[runs == run] for run in in_order]
 
 
 def drop_empty(data: WindowedData) -> tuple[WindowedData, tuple[str, ...]]:

@@ -314,6 +314,17 @@ def test_the_command_itself_exits_with_two_and_one_line(folder: Path, repository
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments", [["fit"], ["fit", "a.npz"], ["fit", "a", "--out", "b", "--head", "tree"], ["grow"]]
+)
+def test_a_usage_error_is_one_line_too(arguments: list[str], repository: Path) -> None:
+    command = [sys.executable, "-m", "trainer", *arguments]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_predictions_into_a_closed_pipe_end_quietly(folder: Path, repository: Path) -> None:
     program = "from trainer.cli import main; main()"
     command = [sys.executable, "-c", program, "predict", str(folder / "windows.onnx"), str(folder / "windows.npz")]
