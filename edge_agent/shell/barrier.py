@@ -26,7 +26,7 @@ class BarrierClock:
     Examples
     --------
     >>> clock = BarrierClock()
-    >>> payload = clock.next_payload(5_000_000_000)
+    >>> payload = clock.next_payload(5_000_000_000, 5_000_000_000)
     >>> clock.echoed(payload), clock.echoed(b"rubbish"), BarrierClock().echoed(payload)
     (5000000000, None, None)
     """
@@ -47,10 +47,10 @@ class BarrierClock:
         """Whether the next barrier should be sent."""
         return now_ns >= self._next_ns and len(self._mids) < _MAX_IN_FLIGHT
 
-    def next_payload(self, now_ns: int) -> bytes:
-        """The barrier of this moment; the next one is due 0.2 s later."""
+    def next_payload(self, now_ns: int, clock_ns: int) -> bytes:
+        """The barrier of this moment, which carries ``clock_ns``; the next one is due 0.2 s later."""
         self._next_ns = now_ns + int(INTERVAL_S * 1e9)
-        return Barrier(run=self.run, monotonic_ns=now_ns).model_dump_json().encode()
+        return Barrier(run=self.run, monotonic_ns=clock_ns).model_dump_json().encode()
 
     def sent(self, mid: int, now_ns: int) -> None:
         """Note the packet identifier under which a barrier went out."""

@@ -46,7 +46,7 @@ WindowKey = tuple[str, str, int]
 Kind = Literal["label", "event", "gap", "status"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Outgoing:
     """A QoS 1 message to the broker.
 
@@ -57,8 +57,10 @@ class Outgoing:
     key : tuple or None
         The window (or last window of a gap) that is settled once the broker has this message; None = nothing waits
         for it.
+    retain : bool
+        May replace the retained message of its topic, as long as it is the newest.
     sequence : int
-        Order of publication; set by the outbox.
+        Order of publication; the outbox sets it.
     attempts : int
         Refusals so far.
     """
@@ -150,7 +152,7 @@ class Outbox:
 
         Far above the limit, which the loop does not let happen unless messages flood in, the oldest is given up.
         """
-        message = replace(message, sequence=self._sequence)
+        message.sequence = self._sequence
         self._sequence += 1
         if message.key is not None:
             self._parts[message.key] = self._parts.get(message.key, 0) + 1
@@ -171,8 +173,11 @@ class Outbox:
         self._wake(now_s)
         if len(self._in_flight) >= room or not self._queue:
             return None
-        message = self._queue.popleft()
-        return replace(message, retain=message.retain and self._newest.get(message.topic) == message.sequence)
+        return self._queue.popleft()
+
+    def is_retained(self, message: Outgoing) -> bool:
+        """Whether the message is to replace the retained one of its topic: the newest alone may."""
+        return message.retain and self._newest.get(message.topic) == message.sequence
 
     def sent(self, mid: int, message: Outgoing) -> None:
         """Note the packet identifier under which the message went out."""
@@ -180,7 +185,7 @@ class Outbox:
 
     def not_sent(self, message: Outgoing) -> None:
         """Put back a message that could not be handed over."""
-        self._queue.appendleft(self._as_retained(message))
+        self._queue.appendleft(message)
 
     # ------------------------------------------------------------------ what the broker said
 
@@ -189,7 +194,6 @@ class Outbox:
         message = self._in_flight.pop(mid, None)
         if message is None or message.is_repeat:
             return
-        message = self._as_retained(message)
         if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind != "label"):
             self._accept(message, now_s)
         elif reason == NO_SUBSCRIBER:
@@ -197,7 +201,8 @@ class Outbox:
         elif message.attempts + 1 >= self._attempts:
             self.give_up(message, "refused")
         else:
-            self._hold(replace(message, attempts=message.attempts + 1), now_s, patient=False)
+            message.attempts += 1
+            self._hold(message, now_s, patient=False)
 
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
@@ -208,7 +213,7 @@ class Outbox:
     def connection_replaced(self) -> None:
         """Send again, in order, what was in flight on a client that is no more."""
         for message in reversed(self._in_flight.values()):
-            self._queue.appendleft(self._as_retained(message))
+            self._queue.appendleft(message)
         self._in_flight.clear()
 
     def connected(self, now_s: float) -> None:
@@ -220,10 +225,6 @@ class Outbox:
         self._wake_at_s = now_s
 
     # ------------------------------------------------------------------ inside
-
-    def _as_retained(self, message: Outgoing) -> Outgoing:
-        """Undo the removal of the flag; what is newest is decided when it is sent."""
-        return replace(message, retain=True) if message.kind == "label" else message
 
     def _accept(self, message: Outgoing, now_s: float) -> None:
         if message.kind == "label":

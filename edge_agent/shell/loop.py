@@ -190,7 +190,7 @@ class Agent:
                 )
                 outbox.give_up(message, "too_large")
                 continue
-            mid = link.publish(message.topic, message.payload, qos=1, retain=message.retain)
+            mid = link.publish(message.topic, message.payload, qos=1, retain=outbox.is_retained(message))
             if mid is None:
                 outbox.not_sent(message)
                 return
@@ -231,7 +231,9 @@ class Agent:
                 "the broker delivers nothing beyond %d unacknowledged messages; keeping below that from now on", n_owed
             )
         if self._barrier.is_due(now_ns) and self._outbox.in_flight + self._barrier.in_flight < link.room:
-            mid = link.publish(self._barrier_topic, self._barrier.next_payload(now_ns), qos=1, retain=False)
+            mid = link.publish(
+                self._barrier_topic, self._barrier.next_payload(now_ns, link.clock_ns()), qos=1, retain=False
+            )
             if mid is not None:
                 self._barrier.sent(mid, now_ns)
 

@@ -6,9 +6,10 @@ import socket
 import ssl
 import struct
 import time
+from functools import cached_property
 
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -21,7 +22,15 @@ RECEIVE_MAXIMUM = 65_535
 _CONNECT_TIMEOUT_S = 5.0
 _PUBACK = 0x40
 _PUBACK_PACKET = struct.Struct("!BBH")
-_PRIVATE_NAMES = ("_in_packet", "_sock_recv", "_msgtime_mutex", "_last_bytes_received", "_packet_queue")
+_PRIVATE_NAMES = (
+    "_in_packet",
+    "_last_bytes_received",
+    "_loop_rc_handle",
+    "_msgtime_mutex",
+    "_packet_queue",
+    "_packet_read",
+    "_sock_recv",
+)
 
 
 class ReadAheadClient(Client):
@@ -35,7 +44,7 @@ class ReadAheadClient(Client):
     _ahead = b""
     _at = 0
 
-    @property
+    @cached_property
     def is_fast(self) -> bool:
         """Whether this paho has what the fast way needs."""
         return all(hasattr(self, name) for name in _PRIVATE_NAMES)
@@ -73,6 +82,18 @@ class ReadAheadClient(Client):
                 self._last_bytes_received = time.monotonic()
         packets, self._at = read_publishes(self._ahead, self._at, is_5=is_5, most=most)
         return packets
+
+    def read_packet(self) -> bool:
+        """Let paho read one packet; False where the connection is over or nothing is whole.
+
+        ``loop_read`` reads one for every message in flight, and with them the PUBLISH packets that the fast way takes.
+        """
+        if not self.is_fast:
+            return self.loop_read() == MQTTErrorCode.MQTT_ERR_SUCCESS
+        code = self._packet_read()
+        if code > 0:
+            self._loop_rc_handle(code)
+        return code == MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def acknowledge(self, mids: list[int]) -> None:
         """Send PUBACKs of success in this order, as one piece of the stream."""

@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.config import AgentConfig
+from edge_agent.shell.device_clock import DeviceClock
 from edge_agent.shell.mqtt_client import RECEIVE_MAXIMUM, ReadAheadClient, build_client
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,12 @@ class MqttLink:
         self._is_answered = False
         self._connack_timeout_s = _FIRST_CONNACK_TIMEOUT_S
         self._complaint = ""
+        self._clock = DeviceClock()
         self._client = self._new_client()
+
+    def clock_ns(self) -> int:
+        """Monotonic time without the outages of the broker, for deadlines."""
+        return self._clock.read(time.monotonic_ns())
 
     # ------------------------------------------------------------------ the turn
 
@@ -127,7 +133,7 @@ class MqttLink:
         """Wait at most so long for the broker, then read until the socket would block, write and keep alive."""
         now_s = time.monotonic()
         if self._client.socket() is None:
-            self.is_connected = False
+            self._down()
             if self._is_closing:
                 return
             if now_s < self._next_attempt_s:
@@ -170,7 +176,7 @@ class MqttLink:
             while len(self.inbox) < stop_at:
                 if client.is_fast and self._take_publishes(stop_at - len(self.inbox)):
                     continue
-                if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                if not client.read_packet():
                     return
                 socket = client.socket()
                 if not client.has_read_ahead and (socket is None or not select.select([socket], [], [], 0)[0]):
@@ -182,7 +188,7 @@ class MqttLink:
         packets = self._client.take_publishes(most, is_5=self.protocol == "5")
         if not packets:
             return False
-        wall_ns, clock_ns, epoch = time.time_ns(), time.monotonic_ns(), self.epoch
+        wall_ns, clock_ns, epoch = time.time_ns(), self.clock_ns(), self.epoch
         for topic, payload, mid, is_retained in packets:
             self.inbox.append(Inbound(_text(topic), payload, mid, is_retained, epoch, wall_ns, clock_ns))
         return True
@@ -229,7 +235,7 @@ class MqttLink:
 
     def _connect(self) -> None:
         self._since_s = time.monotonic()
-        self.is_connected = False
+        self._down()
         self._is_answered = False
         self._client.forget_read_ahead()
         try:
@@ -241,6 +247,11 @@ class MqttLink:
                 self._turn_to("5", is_probe=False)
             self._plan_reconnect()
 
+    def _down(self) -> None:
+        if self.is_connected:
+            self._clock.lost(time.monotonic_ns())
+        self.is_connected = False
+
     def _plan_reconnect(self) -> None:
         """Full jitter: gateways that lost one broker must not come back in step."""
         delay_s = random.uniform(0.0, self._delay_s)  # noqa: S311 - spreads load, no secret
@@ -249,7 +260,7 @@ class MqttLink:
 
     def _abandon(self) -> None:
         """Drop a connection whose client may be in any state, and the client with it."""
-        self.is_connected = False
+        self._down()
         self._replace_client()
         self._plan_reconnect()
 
@@ -302,7 +313,7 @@ class MqttLink:
         except UnicodeDecodeError:
             topic = None
         mid = message.mid if message.qos else None
-        now_ns, clock_ns = time.time_ns(), time.monotonic_ns()
+        now_ns, clock_ns = time.time_ns(), self.clock_ns()
         self.inbox.append(Inbound(topic, bytes(message.payload), mid, message.retain, self.epoch, now_ns, clock_ns))
 
     def _on_publish(
@@ -329,6 +340,7 @@ class MqttLink:
             return
         self.epoch += 1
         self.is_connected = True
+        self._clock.connected(time.monotonic_ns())
         self._is_fresh = True
         self._since_s = time.monotonic()
         given = properties.json() if properties is not None else {}
@@ -351,7 +363,8 @@ class MqttLink:
     ) -> None:
         if client is not self._client:
             return
-        was_connected, self.is_connected = self.is_connected, False
+        was_connected = self.is_connected
+        self._down()
         if self._is_closing:
             return
         if was_connected:
