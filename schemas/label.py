@@ -81,4 +81,4 @@ def format_timestamp(t_ns: int) -> str:
         moment = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
         return f"{seconds}s"
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+    return f"{moment.isoformat()[:19]}.{rest // 1000:06d}Z"

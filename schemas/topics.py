@@ -7,6 +7,7 @@ cloud bridge accepts hold for our own tree: at most 7 slashes, 256 bytes, no lea
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel
@@ -113,6 +114,7 @@ ROUTES: dict[str, Route] = {
 }
 
 
+@lru_cache(maxsize=65_536)
 def topic_for(name: str, *, gateway: str, device: str | None = None) -> str:
     """The topic of a route.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from schemas.card import ModelCard
 from schemas.label import LabelEvent, LabelState, ModelRef, WindowFacts, WindowQuality, format_timestamp
@@ -14,6 +15,7 @@ _NOT_ID = re.compile(r"[^a-z0-9]+")
 _MAX_ID = 64
 
 
+@lru_cache(maxsize=65_536)
 def device_id(name: str) -> str:
     """The name as an id of ``[a-z0-9-]``, 1 to 64 characters.
 

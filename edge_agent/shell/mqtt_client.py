@@ -12,9 +12,10 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent.config import AgentConfig
-from edge_agent.shell.publish_packets import Packet, read_publishes
+from edge_agent.shell.publish_packets import Packet, read_pubacks, read_publishes
 from schemas import ConfigError
 
 READ_AHEAD_BYTES = 65_536
@@ -22,11 +23,16 @@ RECEIVE_MAXIMUM = 65_535
 _CONNECT_TIMEOUT_S = 5.0
 _PUBACK = 0x40
 _PUBACK_PACKET = struct.Struct("!BBH")
+_SUCCESS = ReasonCode(PacketTypes.PUBACK)
+_NO_PROPERTIES = Properties(PacketTypes.PUBACK)
 _PRIVATE_NAMES = (
+    "_do_on_publish",
     "_in_packet",
     "_last_bytes_received",
     "_loop_rc_handle",
     "_msgtime_mutex",
+    "_out_message_mutex",
+    "_out_messages",
     "_packet_queue",
     "_packet_read",
     "_sock_recv",
@@ -82,6 +88,17 @@ class ReadAheadClient(Client):
                 self._last_bytes_received = time.monotonic()
         packets, self._at = read_publishes(self._ahead, self._at, is_5=is_5, most=most)
         return packets
+
+    def take_pubacks(self) -> bool:
+        """Act, as paho would, on the PUBACKs of success that stand next in the stream; whether there were any."""
+        if self._in_packet["command"]:
+            return False
+        mids, self._at = read_pubacks(self._ahead, self._at)
+        for mid in mids:
+            with self._out_message_mutex:
+                if mid in self._out_messages:
+                    self._do_on_publish(mid, _SUCCESS, _NO_PROPERTIES)
+        return bool(mids)
 
     def read_packet(self) -> bool:
         """Let paho read one packet; False where the connection is over or nothing is whole.

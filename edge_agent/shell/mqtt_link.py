@@ -176,6 +176,8 @@ class MqttLink:
             while len(self.inbox) < stop_at:
                 if client.is_fast and self._take_publishes(stop_at - len(self.inbox)):
                     continue
+                if client.is_fast and client.take_pubacks():
+                    continue
                 if not client.read_packet():
                     return
                 socket = client.socket()

@@ -1,6 +1,6 @@
-"""PUBLISH packets out of a piece of the byte stream, many at once: MQTT 5.0 and 3.1.1, section 3.3.
+"""PUBLISH and PUBACK packets out of a piece of the byte stream, many at once: MQTT 5.0 and 3.1.1, sections 3.3, 3.4.
 
-Anything that is no whole, well-formed PUBLISH of QoS 0 or 1 ends the run and is left to the client library.
+Anything that is no whole, well-formed PUBLISH of QoS 0 or 1, or PUBACK of success, is left to the client library.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ _RETAIN = 0x01
 _MORE = 0x80
 _SEVEN_BITS = 0x7F
 _VARINT_BYTES = 4
+_PUBACK_OF_SUCCESS = b"\x40\x02"
 
 
 class Packet(NamedTuple):
@@ -75,6 +76,23 @@ def read_publishes(data: bytes, at: int, *, is_5: bool, most: int) -> tuple[list
         packets.append(Packet(data[body + 2 : topic_end], data[start:end], mid, bool(first & _RETAIN)))
         at = end
     return packets, at
+
+
+def read_pubacks(data: bytes, at: int) -> tuple[list[int], int]:
+    """The packet identifiers of the PUBACK packets of success from ``at`` on, and the position behind the last of them.
+
+    Only the short form, in which reason code and properties are left out (section 3.4.2.1); others end the run.
+
+    Examples
+    --------
+    >>> read_pubacks(bytes.fromhex("40020001 40020102 4003000110"), 0)
+    ([1, 258], 8)
+    """
+    mids: list[int] = []
+    while data[at : at + 2] == _PUBACK_OF_SUCCESS and at + 4 <= len(data):
+        mids.append(data[at + 2] << 8 | data[at + 3])
+        at += 4
+    return mids, at
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_agent.shell.publish_packets import Packet, read_publishes
+from edge_agent.shell.publish_packets import Packet, read_pubacks, read_publishes
 
 
 def varint(value: int) -> bytes:
@@ -100,3 +100,12 @@ def test_at_most_as_many_as_asked() -> None:
     packets, at = read_publishes(whole * 5, 0, is_5=False, most=2)
     assert (len(packets), at) == (2, 2 * len(whole))
     assert MQTTMessage(topic=packets[0].topic).topic == "a"
+
+
+@given(st.lists(st.integers(1, 65535), max_size=20), st.binary(max_size=8), st.data())
+def test_pubacks_of_success_are_read_and_the_rest_is_kept(mids: list[int], rest: bytes, data: st.DataObject) -> None:
+    stream = b"".join(struct.pack(">BBH", 0x40, 2, mid) for mid in mids)
+    cut = data.draw(st.integers(0, len(stream)))
+    assert read_pubacks(stream[:cut], 0) == (mids[: cut // 4], cut // 4 * 4)
+    refused = b"\x40\x03\x00\x07\x10" + rest
+    assert read_pubacks(stream + refused, 0) == (mids, len(stream))
