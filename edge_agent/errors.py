@@ -5,7 +5,16 @@ from __future__ import annotations
 from schemas.errors import EdgeError
 
 
-class ModelError(EdgeError):
+class _FileError(EdgeError):
+    """A file cannot be used: which one, and why in one line."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        self.problem = problem
+        super().__init__(f"{where}: {problem}")
+
+
+class ModelError(_FileError):
     """A model file cannot be trusted or does not answer as it promises.
 
     Parameters
@@ -21,13 +30,8 @@ class ModelError(EdgeError):
     'pump.onnx: at most 20971520 bytes expected, got 30000000'
     """
 
-    def __init__(self, where: str, problem: str) -> None:
-        self.where = where
-        self.problem = problem
-        super().__init__(f"{where}: {problem}")
 
-
-class RecordingError(EdgeError):
+class RecordingError(_FileError):
     """A recording cannot be replayed: missing, truncated, of other channels or of another rate than the model.
 
     Parameters
@@ -42,8 +46,3 @@ class RecordingError(EdgeError):
     >>> str(RecordingError("a.npz", "key 'X' expected, got ['y']"))
     "a.npz: key 'X' expected, got ['y']"
     """
-
-    def __init__(self, where: str, problem: str) -> None:
-        self.where = where
-        self.problem = problem
-        super().__init__(f"{where}: {problem}")

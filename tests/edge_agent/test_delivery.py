@@ -206,3 +206,4 @@ def test_last_will_says_offline_for_a_killed_agent(broker: Mosquitto, tmp_path: 
         wait_until(lambda: consumer.of("/availability"), "the agent")
         agent.kill()
         wait_until(lambda: consumer.of("/availability")[-1] == {"state": "offline"}, "the last will")
+        assert not agent.is_running

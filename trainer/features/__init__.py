@@ -7,7 +7,7 @@ live in the tests).
 """
 
 from trainer.features.block import Block, Features
-from trainer.features.extractor import BLOCKS, FeatureExtractor, resolve_blocks
+from trainer.features.extractor import BLOCKS, FeatureExtractor, blocks_of
 from trainer.features.graph import IR_VERSION, OPSET, Graph, Value
 from trainer.features.raw_block import RawBlock
 from trainer.features.scaling import ChannelScaling, fit_scaling
@@ -27,6 +27,6 @@ __all__ = [
     "SpectralBlock",
     "StatisticsBlock",
     "Value",
+    "blocks_of",
     "fit_scaling",
-    "resolve_blocks",
 ]

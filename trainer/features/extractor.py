@@ -26,8 +26,6 @@ BLOCKS: Mapping[str, type[RawBlock] | type[StatisticsBlock] | type[SpectralBlock
 }
 """Every kind of block by its name on the command line and in the card."""
 
-AUTO = "auto"
-_SHORTEST_FOR_SPECTRAL = 4
 # A batch of these many windows stays in the cache; 512 are slower per window.
 _BATCH_LENGTH = 64
 
@@ -151,40 +149,20 @@ class FeatureExtractor:
         return [block.build(signals) for block in self.blocks]
 
 
-def resolve_blocks(
-    name: str, n_channels: int, window_length: int, sampling_rate_hz: float | None = None
-) -> tuple[Block, ...]:
-    """Return the blocks that a name on the command line stands for, fit for windows of this shape.
-
-    Parameters
-    ----------
-    name : str
-        One of `BLOCKS`, or "auto": statistics and spectral together, without the spectrum where windows are too short.
-    n_channels, window_length : int
-    sampling_rate_hz : float, optional
+def blocks_of(name: str) -> tuple[Block, ...]:
+    """The blocks of a name such as ``statistics+spectral``.
 
     Raises
     ------
     ValueError
-        If the name is unknown, or the window is too short for the block that was asked for.
+        If a block is unknown.
 
     Examples
     --------
-    >>> [block.kind for block in resolve_blocks("auto", n_channels=3, window_length=128)]
+    >>> [block.kind for block in blocks_of("statistics+spectral")]
     ['statistics', 'spectral']
-    >>> [block.kind for block in resolve_blocks("auto", n_channels=3, window_length=2)]
-    ['statistics']
     """
-    if name != AUTO and name not in BLOCKS:
-        raise ValueError(f"features: one of {', '.join([AUTO, *BLOCKS])} expected, got {name!r}")
-    is_long_enough = window_length >= _SHORTEST_FOR_SPECTRAL
-    kinds = ["statistics", "spectral"] if is_long_enough else ["statistics"]
-    blocks: tuple[Block, ...] = tuple(BLOCKS[kind]() for kind in (kinds if name == AUTO else [name]))
-    # Built once for its checks: a window too short for a block is told before any data is read.
-    scaling = ChannelScaling(_placeholder_names(n_channels), (1.0,) * n_channels)
-    FeatureExtractor(blocks, scaling, window_length, sampling_rate_hz)
-    return blocks
-
-
-def _placeholder_names(n_channels: int) -> tuple[str, ...]:
-    return tuple(f"channel {index + 1}" for index in range(n_channels))
+    unknown = [part for part in name.split("+") if part not in BLOCKS]
+    if unknown:
+        raise ValueError(f"features: some of {', '.join(BLOCKS)} expected, got {unknown[0]!r}")
+    return tuple(BLOCKS[part]() for part in name.split("+"))

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from trainer.data import WindowedData
 from trainer.errors import DatasetError
-from trainer.features import Block, FeatureExtractor, RawBlock, SpectralBlock, StatisticsBlock, fit_scaling
+from trainer.features import FeatureExtractor, blocks_of, fit_scaling
 from trainer.fit.cross_validation import Report
 from trainer.fit.path import Features
-
-_KINDS = {"raw": RawBlock, "statistics": StatisticsBlock, "spectral": SpectralBlock}
 
 AUTO: tuple[str, ...] = ("statistics", "spectral", "raw", "statistics+spectral")
 """What ``auto`` tries, few features first: equal figures go to the earlier one."""
@@ -48,21 +46,6 @@ def candidate_names(choice: str, data: WindowedData) -> tuple[str, ...]:
     is_small = data.windows.shape[1] * data.window_length <= MAX_RAW_FEATURES
     has_spectrum = data.window_length >= MIN_SPECTRAL_LENGTH
     return tuple(name for name in AUTO if (name != "raw" or is_small) and ("spectral" not in name or has_spectrum))
-
-
-def blocks_of(name: str) -> tuple[Block, ...]:
-    """The blocks of a name such as ``statistics+spectral``.
-
-    Raises
-    ------
-    ValueError
-        If a block is unknown.
-    """
-    unknown = [part for part in name.split("+") if part not in _KINDS]
-    if unknown:
-        message = f"features: some of {', '.join(_KINDS)} expected, got {unknown[0]!r}"
-        raise ValueError(message)
-    return tuple(_KINDS[part]() for part in name.split("+"))
 
 
 def build_candidates(names: Sequence[str], data: WindowedData, report: Report) -> list[Candidate]:

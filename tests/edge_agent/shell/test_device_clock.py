@@ -11,7 +11,7 @@ from edge_agent.shell.device_clock import GRACE_NS, DeviceClock
 def test_before_the_first_outage_it_is_the_monotonic_clock() -> None:
     clock = DeviceClock()
     clock.connected(5)
-    assert [clock.read(now) for now in (5, 6, 100)] == [5, 6, 100]
+    assert [clock.read(moment) for moment in (5, 6, 100)] == [5, 6, 100]
 
 
 def test_an_outage_and_the_moment_of_coming_back_do_not_count() -> None:

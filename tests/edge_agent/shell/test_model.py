@@ -180,7 +180,7 @@ def test_attack_is_refused_before_any_runtime_sees_the_file(attack: Change, word
 def test_truncation_at_any_byte_is_refused_in_one_line() -> None:
     content = build_model()
     for length in [*range(64), *range(64, len(content), 37)]:
-        refusal(content=content[:length])
+        assert refusal(content=content[:length]).count("\n") == 0
 
 
 def test_any_flipped_byte_ends_in_a_card_or_one_line() -> None:

@@ -71,20 +71,20 @@ def _compile(mapping: dict[str, Any]) -> Decoder:
 DECODERS = {name: _compile(mapping) for name, mapping in MAPPINGS.items()}
 
 
-def _is_refused_or_sound(decoder: Decoder, topic: str, payload: bytes) -> None:
+def assert_refused_or_sound(decoder: Decoder, topic: str, payload: bytes) -> None:
     try:
         blocks = decoder.decode(topic, payload)
     except DecodeError as error:
         refusal = error
     else:
         for block in blocks:
-            _check(block)
+            assert_sound(block)
         return
     assert refusal.reason in REASONS
     assert len(refusal.detail) < 400
 
 
-def _check(block: Block) -> None:
+def assert_sound(block: Block) -> None:
     n_samples = block.values.shape[1]
     assert block.device
     assert block.values.dtype == np.float32
@@ -119,23 +119,23 @@ _JSON_VALUES = st.recursive(
 @pytest.mark.parametrize("name", DECODERS)
 @given(payload=st.binary(max_size=200), topic=st.sampled_from(["a", "", "a/b"]))
 def test_arbitrary_bytes_are_refused_or_sound(name: str, payload: bytes, topic: str) -> None:
-    _is_refused_or_sound(DECODERS[name], topic, payload)
+    assert_refused_or_sound(DECODERS[name], topic, payload)
 
 
 @pytest.mark.parametrize("name", [name for name in DECODERS if name.startswith("json")])
 @given(message=_JSON_VALUES)
 def test_arbitrary_json_is_refused_or_sound(name: str, message: object) -> None:
-    _is_refused_or_sound(DECODERS[name], "a", json.dumps(message).encode())
+    assert_refused_or_sound(DECODERS[name], "a", json.dumps(message).encode())
 
 
 @given(text=st.text(max_size=40))
 def test_arbitrary_text_is_refused_or_sound(text: str) -> None:
-    _is_refused_or_sound(DECODERS["scalar"], "a", text.encode())
+    assert_refused_or_sound(DECODERS["scalar"], "a", text.encode())
 
 
 @given(topic=st.text(max_size=30))
 def test_arbitrary_topic_is_refused_or_names_a_device(topic: str) -> None:
-    _is_refused_or_sound(DECODERS["json columns"], topic, b'{"x": 1}')
+    assert_refused_or_sound(DECODERS["json columns"], topic, b'{"x": 1}')
 
 
 @pytest.mark.parametrize(

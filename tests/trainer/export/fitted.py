@@ -8,7 +8,7 @@ import numpy.typing as npt
 from schemas import Channel, DataFacts, HeadFacts, ModelCard, NoveltyFacts
 from schemas.card import example_card
 from trainer.export import FittedModel, Head, fit_novelty, fit_standardiser
-from trainer.features import FeatureExtractor, fit_scaling, resolve_blocks
+from trainer.features import FeatureExtractor, blocks_of, fit_scaling
 from trainer.learn import LogisticClassifier, MLPClassifier
 
 CHANNELS = ["acc_x", "acc_y", "acc_z"]
@@ -37,10 +37,12 @@ def vibrations(n_per_class: int, n_classes: int, seed: int) -> tuple[npt.NDArray
     return windows.astype(np.float32), class_indices
 
 
-def fit_example(features: str = "auto", head: str = "logistic", n_classes: int = 3, seed: int = 0) -> Fitted:
+def fit_example(
+    features: str = "statistics+spectral", head: str = "logistic", n_classes: int = 3, seed: int = 0
+) -> Fitted:
     windows, y = vibrations(40, n_classes, seed)
     scaling = fit_scaling(windows, CHANNELS)
-    blocks = resolve_blocks(features, len(CHANNELS), WINDOW_LENGTH, RATE_HZ)
+    blocks = blocks_of(features)
     extractor = FeatureExtractor(blocks, scaling, WINDOW_LENGTH, RATE_HZ, n_threads=1)
     raw = extractor.transform(windows)
     standardiser = fit_standardiser(raw)

@@ -130,12 +130,12 @@ def test_an_activity_that_was_left_out_is_found_on_uci_har(datasets: Path) -> No
     from sklearn.metrics import roc_auc_score
 
     from trainer.export import fit_standardiser
-    from trainer.features import FeatureExtractor, fit_scaling, resolve_blocks
+    from trainer.features import FeatureExtractor, blocks_of, fit_scaling
 
     with np.load(datasets / "uci_har.npz", allow_pickle=False) as file:
         windows, y, split, channels = file["X"], file["y"], file["split"], [str(name) for name in file["channels"]]
     train, test = np.flatnonzero(split == 0)[::4], np.flatnonzero(split == 1)[::2]
-    extractor = FeatureExtractor(resolve_blocks("auto", 9, 128, 50.0), fit_scaling(windows[train], channels), 128, 50.0)
+    extractor = FeatureExtractor(blocks_of("statistics+spectral"), fit_scaling(windows[train], channels), 128, 50.0)
     features, unseen = extractor.transform(windows[train]), extractor.transform(windows[test])
     found = []
     for left_out in range(6):

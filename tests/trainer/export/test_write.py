@@ -16,7 +16,7 @@ from trainer.export import write as write_module
 from trainer.export.write import GOLDEN_BUDGET_BYTES, check_parity, choose_golden_windows
 
 
-@pytest.mark.parametrize("features", ["raw", "statistics", "spectral", "auto"])
+@pytest.mark.parametrize("features", ["raw", "statistics", "spectral", "statistics+spectral"])
 @pytest.mark.parametrize(
     ("head", "n_classes"), [("logistic", 2), ("logistic", 3), ("tanh", 2), ("relu", 3), ("sigmoid", 3)]
 )

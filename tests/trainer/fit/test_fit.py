@@ -18,8 +18,9 @@ from trainer.data.folds import Fold
 from trainer.data.plan import CutPlan
 from trainer.errors import DatasetError
 from trainer.export import export_model, load_model
+from trainer.features import blocks_of
 from trainer.fit import FitOptions, fit, model_name, training_rows
-from trainer.fit.candidates import blocks_of, candidate_names
+from trainer.fit.candidates import candidate_names
 from trainer.fit.cross_validation import Setting, Trial, best_trial, honest_probabilities, try_penalties
 from trainer.fit.heads import logits_of, new_mlp
 from trainer.fit.path import PENALTY_PATH, PenaltyPath, losses
