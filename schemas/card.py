@@ -66,7 +66,7 @@ class FeatureBlock(WireContract):
 class HeadFacts(WireContract):
     """The classifier on top of the features."""
 
-    kind: Literal["logistic", "mlp"]
+    kind: Literal["logistic", "ridge", "mlp", "deep-belief", "vote", "clusters"]
     hyper_parameters: dict[str, Any] = Field(default_factory=dict)
 
 

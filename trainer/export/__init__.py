@@ -6,10 +6,12 @@ data sets (`trainer.data`), anything of the gateway.
 """
 
 from trainer.export.guard import check_model
-from trainer.export.model_graph import FittedModel, Head, Standardiser, build_model, fit_standardiser
+from trainer.export.heads import Head, Member, NetworkHead, VoteHead
+from trainer.export.model_graph import FittedModel, build_model
 from trainer.export.novelty import NoveltyModel, fit_novelty
 from trainer.export.numpy_forward import Answers, forward_features
 from trainer.export.read import LoadedModel, load_model
+from trainer.export.standardiser import Standardiser, fit_standardiser
 from trainer.export.write import export_model
 
 __all__ = [
@@ -17,8 +19,11 @@ __all__ = [
     "FittedModel",
     "Head",
     "LoadedModel",
+    "Member",
+    "NetworkHead",
     "NoveltyModel",
     "Standardiser",
+    "VoteHead",
     "build_model",
     "check_model",
     "export_model",

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.export.model_graph import FittedModel
-from trainer.learn.network import Layer, forward, probabilities
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,7 +37,5 @@ def forward_features(model: FittedModel, features: npt.NDArray[np.floating]) -> 
         As the extractor of the model gives them.
     """
     standardised = model.standardiser.apply(features)
-    layers = [Layer(weights, bias) for weights, bias in model.head.layers]
-    logits = forward(layers, standardised, model.head.activation)[-1] / model.head.temperature
-    rows = probabilities(logits).astype(np.float64)
+    rows = model.head.probabilities(standardised)
     return Answers(rows.argmax(axis=1), rows, model.novelty.novelty(standardised))

@@ -17,7 +17,7 @@ from trainer.data import Fold, FoldPlan, WindowedData, drop_empty, plan_folds
 from trainer.errors import DatasetError
 from trainer.evaluate import Evaluation, evaluate_probabilities
 from trainer.export import FittedModel, NoveltyModel, Standardiser, fit_novelty, fit_standardiser
-from trainer.export import Head as ExportedHead
+from trainer.export import NetworkHead
 from trainer.fit.candidates import Candidate, build_candidates, candidate_names
 from trainer.fit.cross_validation import Report, Setting, Trial, best_trial, honest_probabilities, try_penalties
 from trainer.fit.heads import Head, fit_logistic, fit_mlp, mlp_logits
@@ -69,7 +69,7 @@ class FitResult:
     @property
     def model(self) -> FittedModel:
         """The parts that become one graph."""
-        head = ExportedHead.of(
+        head = NetworkHead.of(
             [(layer.weights, layer.bias) for layer in self.head.layers_],
             self.head.activation,
             self.temperature,

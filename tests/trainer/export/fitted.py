@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from schemas import Channel, DataFacts, HeadFacts, ModelCard, NoveltyFacts
 from schemas.card import example_card
-from trainer.export import FittedModel, Head, fit_novelty, fit_standardiser
+from trainer.export import FittedModel, NetworkHead, fit_novelty, fit_standardiser
 from trainer.features import FeatureExtractor, blocks_of, fit_scaling
 from trainer.learn import LogisticClassifier, MLPClassifier
 
@@ -49,10 +49,10 @@ def fit_example(
     standardised = standardiser.apply(raw)
     if head == "logistic":
         fitted = LogisticClassifier(C=0.1).fit(standardised, y)
-        own = Head.of(fitted.layers_, temperature=1.3, standardiser=standardiser)
+        own = NetworkHead.of(fitted.layers_, temperature=1.3, standardiser=standardiser)
     else:
         mlp = MLPClassifier((8, 5), activation=head, max_epochs=20, random_state=0, early_stopping=False)
-        own = Head.of(mlp.fit(standardised, y).layers_, head, 0.8, standardiser=standardiser)
+        own = NetworkHead.of(mlp.fit(standardised, y).layers_, head, 0.8, standardiser=standardiser)
     model = FittedModel(extractor, standardiser, own, fit_novelty(standardised, y))
     return Fitted(model, card_of(n_classes), windows, y)
 

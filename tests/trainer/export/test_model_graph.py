@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.export.fitted import Fitted
-from trainer.export import FittedModel, Head, build_model, fit_standardiser
+from trainer.export import FittedModel, NetworkHead, build_model, fit_standardiser
 
 
 def test_a_nearly_constant_feature_is_not_blown_up() -> None:
@@ -30,7 +30,7 @@ def test_features_that_cannot_be_standardised_are_refused() -> None:
 
 def test_weights_of_constant_features_become_zero_and_others_stay() -> None:
     standardiser = fit_standardiser(np.array([[0.0, 7.0], [2.0, 7.0]]))
-    [(weights, _)] = Head.of([(np.array([[3.0], [5.0]]), np.array([1.0]))], standardiser=standardiser).layers
+    [(weights, _)] = NetworkHead.of([(np.array([[3.0], [5.0]]), np.array([1.0]))], standardiser=standardiser).layers
     assert weights.ravel().tolist() == [3.0, 0.0]
 
 
@@ -53,11 +53,11 @@ def test_a_head_that_does_not_fit_is_refused(
     layers: list[tuple[np.ndarray, np.ndarray]], options: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem):
-        Head.of(layers, **options)
+        NetworkHead.of(layers, **options)
 
 
 def test_parts_of_different_models_are_refused(fitted: Fitted) -> None:
-    head = Head.of([(np.zeros((5, 3)), np.zeros(3))])
+    head = NetworkHead.of([(np.zeros((5, 3)), np.zeros(3))])
     with pytest.raises(ValueError, match=r"head: \d+ features expected, got 5"):
         FittedModel(fitted.model.extractor, fitted.model.standardiser, head, fitted.model.novelty)
 

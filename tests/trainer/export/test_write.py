@@ -11,7 +11,7 @@ from schemas import ContractError
 from schemas.card import golden_bytes
 from tests.trainer.export.fitted import Fitted, fit_example, vibrations
 from trainer.errors import ExportParityError
-from trainer.export import FittedModel, build_model, export_model, forward_features, load_model
+from trainer.export import FittedModel, NetworkHead, build_model, export_model, forward_features, load_model
 from trainer.export import write as write_module
 from trainer.export.write import GOLDEN_BUDGET_BYTES, check_parity, choose_golden_windows
 
@@ -115,6 +115,7 @@ def test_a_graph_that_answers_otherwise_is_not_written(
     build = build_model
 
     def with_other_weights(model: FittedModel, metadata: dict[str, str] | None = None) -> onnx.ModelProto:
+        assert isinstance(model.head, NetworkHead)
         (weights, bias), *rest = model.head.layers
         return build(replace(model, head=replace(model.head, layers=((weights * 1.01, bias), *rest))), metadata)
 
