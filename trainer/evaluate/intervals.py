@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from signals import IntArray
-from trainer.evaluate.confusion import balanced_accuracy, macro_f1
+from trainer.evaluate.confusion import balanced_accuracy, class_scores, macro_f1
 
 Interval = tuple[float, float]
 
@@ -17,6 +19,7 @@ Z_95 = 1.959963984540054
 
 _N_RESAMPLES = 1000
 _LEAST_GROUPS = 5
+_MOST_COUNTS = 2_000_000
 
 
 def wilson_interval(n_right: int, n_windows: int, z: float = Z_95) -> Interval:
@@ -68,17 +71,8 @@ def metric_intervals(
     -----
     Davison and Hinkley, *Bootstrap Methods and their Application*, section 3.8.
     """
-    generator = np.random.default_rng(seed)
-    by_group = _confusion_by_group(class_indices, predicted, n_classes, groups)
-    is_grouped = by_group is not None
-    if by_group is None:
-        cells = np.bincount(class_indices * n_classes + predicted, minlength=n_classes * n_classes)
-        drawn = generator.multinomial(len(class_indices), cells / cells.sum(), size=_N_RESAMPLES)
-        confusions: NDArray[Any] = drawn.reshape(_N_RESAMPLES, n_classes, n_classes)
-    else:
-        n_groups = len(by_group)
-        times = generator.multinomial(n_groups, np.full(n_groups, 1.0 / n_groups), size=_N_RESAMPLES)
-        confusions = np.tensordot(times, by_group, axes=1)
+    is_grouped = n_independent_groups(groups) > 0
+    confusions = _drawn_confusions(class_indices, predicted, n_classes, groups, seed)
     right = np.trace(confusions, axis1=1, axis2=2)
     if is_grouped:
         accuracy = _percentiles(right / confusions.sum(axis=(1, 2)))
@@ -91,20 +85,183 @@ def metric_intervals(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class ClassIntervals:
+    """95 % intervals of one class; None where there is nothing to take a share of."""
+
+    precision: Interval | None
+    recall: Interval | None
+    f1: Interval | None
+
+
+def class_intervals(
+    class_indices: IntArray, predicted: IntArray, n_classes: int, *, groups: IntArray | None, seed: int
+) -> tuple[ClassIntervals, ...]:
+    """95 % intervals of precision, recall and F1 of each class.
+
+    Precision and recall are shares of windows: Wilson. With at least 5 groups the percentiles of a cluster bootstrap
+    widen that, and never narrow it: where every group is right a bootstrap claims certainty, and five groups cannot
+    give it. F1 is bootstrapped, over groups or over windows.
+
+    Parameters
+    ----------
+    class_indices, predicted : ndarray of shape (n_windows,), int
+    n_classes : int
+    groups : ndarray of shape (n_windows,), int, or None
+    seed : int
+
+    Examples
+    --------
+    >>> y, answers = np.array([0] * 10 + [1] * 10), np.array([0] * 9 + [1] * 11)
+    >>> low, high = class_intervals(y, answers, 2, groups=None, seed=0)[0].recall
+    >>> round(low, 4), round(high, 4)
+    (0.5958, 0.9821)
+    """
+    confusions = _drawn_confusions(class_indices, predicted, n_classes, groups, seed)
+    precision, recall, f1 = class_scores(confusions)
+    is_grouped = n_independent_groups(groups) > 0
+    found = []
+    for index in range(n_classes):
+        is_true, is_answered = class_indices == index, predicted == index
+        n_true, n_answered, n_right = int(is_true.sum()), int(is_answered.sum()), int((is_true & is_answered).sum())
+        # A resample without this class says nothing about it.
+        has_true, has_answered = confusions[:, index].sum(axis=-1) > 0, confusions[:, :, index].sum(axis=-1) > 0
+        of_precision = wilson_interval(n_right, n_answered) if n_answered else None
+        of_recall = wilson_interval(n_right, n_true) if n_true else None
+        of_f1 = _percentiles(f1[has_true | has_answered, index]) if n_true or n_answered else None
+        if is_grouped and of_precision is not None:
+            of_precision = _hull(of_precision, _percentiles(precision[has_answered, index]))
+        if is_grouped and of_recall is not None:
+            of_recall = _hull(of_recall, _percentiles(recall[has_true, index]))
+        found.append(ClassIntervals(of_precision, of_recall, of_f1))
+    return tuple(found)
+
+
+def mean_interval(values: NDArray[np.floating[Any]], *, groups: IntArray | None, seed: int) -> Interval:
+    """95 % interval of the mean of one value a window: percentiles of a bootstrap over groups, or over windows.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_windows,)
+        For example the log-loss of each window, or 1 where the answer was right.
+    groups : ndarray of shape (n_windows,), int, or None
+    seed : int
+
+    Examples
+    --------
+    >>> mean_interval(np.full(50, 0.25), groups=None, seed=0)
+    (0.25, 0.25)
+    """
+    columns = np.stack([np.asarray(values, np.float64), np.ones(len(values))], axis=1)
+    sums = _drawn_sums(columns, groups, seed)
+    return _percentiles(sums[:, 0] / sums[:, 1])
+
+
+def ece_interval(
+    probabilities: NDArray[np.floating[Any]],
+    class_indices: IntArray,
+    *,
+    groups: IntArray | None,
+    seed: int,
+    n_bins: int = 15,
+) -> Interval:
+    """95 % interval of the expected calibration error: bias-corrected percentiles of a bootstrap.
+
+    The plain percentiles would lie too high: a sum of absolute gaps grows with every resampling, so that the interval
+    could miss the very value it belongs to.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_windows, n_classes)
+    class_indices : ndarray of shape (n_windows,), int
+    groups : ndarray of shape (n_windows,), int, or None
+    seed : int
+    n_bins : int
+
+    Notes
+    -----
+    Efron and Tibshirani, *An Introduction to the Bootstrap*, section 14.3, with acceleration 0.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    columns = np.zeros((len(confidence), n_bins + 1))
+    columns[np.arange(len(confidence)), bins] = (probabilities.argmax(axis=1) == class_indices) - confidence
+    columns[:, n_bins] = 1.0
+    sums = _drawn_sums(columns, groups, seed)
+    drawn = np.abs(sums[:, :n_bins]).sum(axis=1) / sums[:, n_bins]
+    whole = columns.sum(axis=0)
+    value = float(np.abs(whole[:n_bins]).sum() / whole[n_bins])
+    below = float(np.clip((drawn < value).mean(), 1.0 / len(drawn), 1.0 - 1.0 / len(drawn)))
+    normal = NormalDist()
+    shift = 2.0 * normal.inv_cdf(below)
+    low, high = np.quantile(drawn, [normal.cdf(shift - Z_95), normal.cdf(shift + Z_95)])
+    return min(float(low), value), max(float(high), value)
+
+
+def n_independent_groups(groups: IntArray | None) -> int:
+    """How many groups intervals are taken over; 0 where windows are to count as independent.
+
+    Examples
+    --------
+    >>> n_independent_groups(np.arange(5)), n_independent_groups(np.arange(4)), n_independent_groups(None)
+    (5, 0, 0)
+    """
+    if groups is None or not np.any(groups >= 0):
+        return 0
+    n_groups = len(np.unique(groups))
+    return n_groups if n_groups >= _LEAST_GROUPS else 0
+
+
+def _hull(one: Interval, other: Interval) -> Interval:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
 def _percentiles(values: NDArray[Any]) -> Interval:
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _drawn_confusions(
+    class_indices: IntArray, predicted: IntArray, n_classes: int, groups: IntArray | None, seed: int
+) -> NDArray[Any]:
+    """Confusion matrices of a thousand resamples, shape ``(1000, n_classes, n_classes)``."""
+    generator = np.random.default_rng(seed)
+    by_group = _confusion_by_group(class_indices, predicted, n_classes, groups)
+    if by_group is None:
+        cells = np.bincount(class_indices * n_classes + predicted, minlength=n_classes * n_classes)
+        drawn = generator.multinomial(len(class_indices), cells / cells.sum(), size=_N_RESAMPLES)
+        return drawn.reshape(_N_RESAMPLES, n_classes, n_classes)
+    n_groups = len(by_group)
+    times = generator.multinomial(n_groups, np.full(n_groups, 1.0 / n_groups), size=_N_RESAMPLES)
+    return np.tensordot(times, by_group, axes=1)
+
+
+def _drawn_sums(columns: NDArray[np.float64], groups: IntArray | None, seed: int) -> NDArray[np.float64]:
+    """Sums of the columns in a thousand resamples of groups, or of windows, shape ``(1000, n_columns)``."""
+    generator = np.random.default_rng(seed)
+    units = columns
+    if groups is not None and n_independent_groups(groups):
+        names, members = np.unique(groups, return_inverse=True)
+        units = np.zeros((len(names), columns.shape[1]))
+        np.add.at(units, members.reshape(-1), columns)
+    n_units = len(units)
+    sums = np.empty((_N_RESAMPLES, columns.shape[1]))
+    # In portions: a thousand times as many counts as windows would not fit everywhere.
+    portion = max(1, _MOST_COUNTS // n_units)
+    for start in range(0, _N_RESAMPLES, portion):
+        size = min(portion, _N_RESAMPLES - start)
+        times = generator.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=size)
+        sums[start : start + size] = times @ units
+    return sums
 
 
 def _confusion_by_group(
     class_indices: IntArray, predicted: IntArray, n_classes: int, groups: IntArray | None
 ) -> NDArray[np.int64] | None:
     """Counts of shape (n_groups, n_classes, n_classes), or None where windows are to count as independent."""
-    if groups is None or not np.any(groups >= 0):
+    if groups is None or not n_independent_groups(groups):
         return None
     names, members = np.unique(groups, return_inverse=True)
-    if len(names) < _LEAST_GROUPS:
-        return None
     counts = np.zeros((len(names), n_classes, n_classes), np.int64)
     np.add.at(counts, (members.reshape(-1), class_indices, predicted), 1)
     return counts

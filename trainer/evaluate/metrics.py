@@ -146,7 +146,13 @@ def log_loss(probabilities: NDArray[np.floating[Any]], class_indices: IntArray) 
     >>> round(log_loss(np.array([[1.0, 0.0]]), np.array([1])), 2)
     15.94
     """
+    return float(window_losses(probabilities, class_indices).mean()) + 0.0
+
+
+def window_losses(probabilities: NDArray[np.floating[Any]], class_indices: IntArray) -> NDArray[np.float64]:
+    """The terms of `log_loss`, one a window, shape ``(n_windows,)``, in nats."""
     chosen = np.asarray(probabilities, np.float64)[np.arange(len(class_indices)), class_indices]
     smallest = float(np.finfo(np.float32).eps)
     # The upper end is not clipped: a certain and right answer costs nothing.
-    return float(-np.log(np.clip(chosen, smallest, 1.0)).mean()) + 0.0
+    losses: NDArray[np.float64] = -np.log(np.clip(chosen, smallest, 1.0))
+    return losses
