@@ -1,8 +1,12 @@
 """The novelty output: how far a window lies from everything that the model was fitted on.
 
 Three distances add up, each 1 on average for the training windows: to the nearest class where classes differ
-(discriminants), to the nearest class where windows vary most (principal components), and out of the space of the
-components (residual). The first tells a new class between the known ones, the others a new kind of signal.
+(discriminants), to the same class feature by feature, in deviations within a class, and out of the space in which
+training windows vary (residual). The first tells a new class between the known ones, the second one that is known by a
+few features only, the third a new kind of signal.
+
+Of many features a few are looked at (`trainer.export.novelty_columns`), so that the output costs a gateway the same
+for 500 features as for 50,000.
 """
 
 from dataclasses import dataclass, replace
@@ -10,33 +14,45 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from trainer.export.novelty_columns import choose_columns
+from trainer.export.novelty_spaces import as_float32, discriminants, ledoit_wolf, principal_components
 from trainer.features import Value
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 METHOD = "mahalanobis"
 """What the card calls it."""
 
-_OVERSAMPLING = 10
-_N_ITERATIONS = 5
-# Below this share of the largest, a direction between classes is rounding.
-_RANK_TOLERANCE = 1e-9
+MAX_WEIGHTS = 16_384
+"""Numbers that the output may hold by default: 64 KiB of float32, up to about 40 classes. See `_n_columns`."""
+
+MAX_COLUMNS = 256
+MAX_DISCRIMINANTS = 16
+_LEAST_COLUMNS = 32
+# Standardised features have a variance of 1; one that hardly moves within a class counts as if it did by this much.
+_VARIANCE_FLOOR = 0.02
+_LEAST_THRESHOLD = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NoveltyModel:
     """A fitted novelty output. All arrays hold float32 numbers, as the graph does.
 
     Parameters
     ----------
-    mean : ndarray of shape (n_features,)
-    components : ndarray of shape (n_features, n_components)
-        Orthonormal columns: the directions in which the training windows vary most.
-    projection : ndarray of shape (n_features, n_discriminants)
+    n_features : int
+        How many features it takes.
+    columns : ndarray of shape (n_columns,), int
+        Those it looks at, sorted.
+    mean : ndarray of shape (n_columns,)
+    projection : ndarray of shape (n_columns, n_discriminants)
         Scaled discriminants.
-    whitening : ndarray of shape (n_components, n_components)
-        Takes components to coordinates in which classes are round.
-    class_means : ndarray of shape (n_classes, n_discriminants + n_components)
+    scales : ndarray of shape (n_columns,)
+        Take each column to deviations within a class.
+    components : ndarray of shape (n_columns, n_components)
+        Orthonormal columns: the directions in which the training windows vary most.
+    class_means : ndarray of shape (n_classes, n_discriminants + n_columns)
     residual_weight : float
         One over the mean squared residual in training.
     threshold : float
@@ -47,10 +63,12 @@ class NoveltyModel:
         What the discriminants took; see `fit_novelty`.
     """
 
+    n_features: int
+    columns: IntArray
     mean: FloatArray
-    components: FloatArray
     projection: FloatArray
-    whitening: FloatArray
+    scales: FloatArray
+    components: FloatArray
     class_means: FloatArray
     residual_weight: float
     threshold: float
@@ -58,9 +76,10 @@ class NoveltyModel:
     shrinkage: float
 
     @property
-    def n_features(self) -> int:
-        """How many features it takes."""
-        return len(self.mean)
+    def n_weights(self) -> int:
+        """Numbers that it adds to the model file."""
+        arrays = (self.columns, self.mean, self.projection, self.scales, self.components, self.class_means)
+        return sum(array.size for array in arrays)
 
     def scores(self, standardised: npt.NDArray[np.floating]) -> FloatArray:
         """Return the distance of each window from the training classes.
@@ -75,23 +94,43 @@ class NoveltyModel:
         scores : ndarray of shape (n_windows,)
             About the square root of 3 for a typical training window; see `with_threshold`.
         """
-        centred = standardised.astype(np.float64) - self.mean
-        components = centred @ self.components
-        place = np.hstack([centred @ self.projection, components @ self.whitening])
+        place, residual = self._places(standardised)
         to_class = np.stack([((place - class_mean) ** 2).sum(axis=1) for class_mean in self.class_means])
-        residual = (centred**2).sum(axis=1) - (components**2).sum(axis=1)
-        squared = to_class.min(axis=0) + np.maximum(residual, 0.0) * self.residual_weight
-        result: FloatArray = np.sqrt(squared)
+        result: FloatArray = np.sqrt(to_class.min(axis=0) + residual)
         return result
+
+    def _places(self, standardised: npt.NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+        centred = standardised[:, self.columns].astype(np.float64) - self.mean
+        residual = (centred**2).sum(axis=1) - ((centred @ self.components) ** 2).sum(axis=1)
+        place = np.hstack([centred @ self.projection, centred * self.scales])
+        return place, np.maximum(residual, 0.0) * self.residual_weight
 
     def novelty(self, standardised: npt.NDArray[np.floating]) -> FloatArray:
         """Return the scores in units of the threshold: above 1 is novel."""
         return self.scores(standardised) / self.threshold
 
+    def with_stated(self, threshold: float, false_alarm_rate: float) -> "NoveltyModel":
+        """Return the same model with this threshold and the rate that whoever set it found for it.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is not a finite number of at least 0, or the rate is not between 0 and 1.
+        """
+        if not (np.isfinite(threshold) and threshold >= 0.0):
+            raise ValueError(f"threshold: a finite number of at least 0 expected, got {threshold}")
+        if not 0.0 < false_alarm_rate < 1.0:
+            raise ValueError(f"false_alarm_rate: a number between 0 and 1 expected, got {false_alarm_rate}")
+        rounded = float(np.float32(threshold))
+        return replace(self, threshold=max(rounded, _LEAST_THRESHOLD), false_alarm_rate=false_alarm_rate)
+
     def with_threshold(
         self, calibration_scores: npt.NDArray[np.floating], false_alarm_rate: float = 0.01
     ) -> "NoveltyModel":
         """Return the same model with a threshold that familiar windows cross at a stated rate.
+
+        The scores are taken as independent of each other; where they come in groups (people, runs), find the
+        threshold with `trainer.fit.conformal.conformal_threshold` and give it to `with_stated`.
 
         Parameters
         ----------
@@ -116,19 +155,19 @@ class NoveltyModel:
         if not 0.0 < false_alarm_rate < 1.0:
             raise ValueError(f"false_alarm_rate: a number between 0 and 1 expected, got {false_alarm_rate}")
         threshold, rate = _conformal_threshold(np.asarray(calibration_scores, dtype=np.float64), false_alarm_rate)
-        return replace(self, threshold=threshold, false_alarm_rate=rate)
+        return self.with_stated(threshold, rate)
 
     def build(self, standardised: Value) -> Value:
         """Add the same formula to a graph and return the novelty ``(N,)``."""
         graph = standardised.graph
-        centred = standardised - graph.constant(self.mean)
-        components = centred @ graph.constant(self.components)
-        place = graph.concat([centred @ graph.constant(self.projection), components @ graph.constant(self.whitening)])
+        looked_at = standardised if len(self.columns) == self.n_features else standardised.take(self.columns.tolist())
+        centred = looked_at - graph.constant(self.mean)
+        place = graph.concat([centred @ graph.constant(self.projection), centred * graph.constant(self.scales)])
         # The differences themselves: the expanded square would cancel in float32 where a window lies close to a class.
         n_classes, n_places = self.class_means.shape
         to_class = ((place.reshape([-1, 1, n_places]) - graph.constant(self.class_means)) ** 2).sum()
         nearest = to_class.reshape([-1, n_classes]).min()
-        residual = (centred**2).sum() - (components**2).sum()
+        residual = (centred**2).sum() - ((centred @ graph.constant(self.components)) ** 2).sum()
         squared = nearest + residual.at_least(0.0) * self.residual_weight
         return (squared.sqrt() / self.threshold).reshape([-1])
 
@@ -137,6 +176,7 @@ def fit_novelty(
     standardised: npt.NDArray[np.floating],
     class_indices: npt.NDArray[np.integer],
     *,
+    max_columns: int | None = None,
     n_components: int = 32,
     shrinkage: float = 0.1,
     false_alarm_rate: float = 0.01,
@@ -144,7 +184,7 @@ def fit_novelty(
     """Return a novelty model of the training windows, with a threshold taken from the training windows themselves.
 
     That threshold is too low for windows of people or machines that were not in training: replace it by
-    `NoveltyModel.with_threshold` where out-of-fold scores are at hand.
+    `NoveltyModel.with_stated` where out-of-fold scores are at hand.
 
     Parameters
     ----------
@@ -152,6 +192,8 @@ def fit_novelty(
         Standardised features.
     class_indices : ndarray of shape (n_windows,), int
         Rows of a negative class (unlabelled) are left out.
+    max_columns : int, optional
+        Most features to look at, >= 1; None = as many as `MAX_WEIGHTS` allows, at most `MAX_COLUMNS`.
     n_components : int
         Most principal components.
     shrinkage : float
@@ -163,14 +205,14 @@ def fit_novelty(
     Raises
     ------
     ValueError
-        If there is no labelled window, or the numbers of rows differ.
+        If there is no labelled window, the numbers of rows differ, or `max_columns` is below 1.
 
     Notes
     -----
     Class-conditional Gaussians with one covariance: Lee et al., *A Simple Unified Framework for Detecting
-    Out-of-Distribution Samples*, NeurIPS 2018, eq. 2. Residual: the "Q statistic" of Jackson & Mudholkar,
-    Technometrics 21 (1979) 341. Shrinkage: Ledoit & Wolf, J. Multivariate Analysis 88 (2004) 365. Components by
-    subspace iteration: Halko, Martinsson & Tropp, SIAM Review 53 (2011), algorithm 4.4, from a fixed seed.
+    Out-of-Distribution Samples*, NeurIPS 2018, eq. 2; once with the shrunk covariance and once with its diagonal.
+    Residual: the "Q statistic" of Jackson & Mudholkar, Technometrics 21 (1979) 341. Shrinkage: Ledoit & Wolf,
+    J. Multivariate Analysis 88 (2004) 365.
 
     Examples
     --------
@@ -185,100 +227,71 @@ def fit_novelty(
             f"standardised features: (n_windows, n_features) and as many classes expected, "
             f"got {standardised.shape} and {class_indices.shape}"
         )
+    if max_columns is not None and max_columns < 1:
+        raise ValueError(f"max_columns: at least 1 expected, got {max_columns}")
     rows = class_indices >= 0
-    features = standardised[rows].astype(np.float64)
-    if not len(features):
+    if not rows.any():
         raise ValueError("standardised features: at least one labelled window expected, got none")
-    classes, members = np.unique(class_indices[rows], return_inverse=True)
-    counts = np.bincount(members)
-    mean = _as_float32(features.mean(axis=0))
+    _, members = np.unique(class_indices[rows], return_inverse=True)
+    n_columns = max_columns or _n_columns(int(members.max()) + 1, n_components)
+    columns = choose_columns(standardised[rows], members, n_columns)
+    features = standardised[rows][:, columns].astype(np.float64)
+    model = _fitted(features, members, n_components, shrinkage)
+    model = replace(model, n_features=standardised.shape[1], columns=columns)
+    return model.with_threshold(model.scores(standardised[rows]), false_alarm_rate)
+
+
+def _fitted(
+    features: FloatArray, members: npt.NDArray[np.integer], n_components: int, shrinkage: float
+) -> NoveltyModel:
+    """A model that looks at all of these features; each of its parts has a mean of 1 over these windows."""
+    n_classes = int(members.max()) + 1
+    mean = as_float32(features.mean(axis=0))
     centred = features - mean
-    class_means = np.stack([centred[members == index].mean(axis=0) for index in range(len(classes))])
+    class_means = np.stack([centred[members == index].mean(axis=0) for index in range(n_classes)])
     within = centred - class_means[members]
 
-    components = _as_float32(_principal_components(centred, n_components))
-    projected = centred @ components
-    residual = float(np.mean(np.maximum((centred**2).sum(axis=1) - (projected**2).sum(axis=1), 0.0)))
-    own_shrinkage = max(shrinkage, _ledoit_wolf(within))
-    whitening = _whitening(within @ components, shrinkage)
-    projection = _discriminants(within, class_means, counts, own_shrinkage)
-    spread = float(np.mean(((within @ projection) ** 2).sum(axis=1)))
-    projection = _as_float32(projection / np.sqrt(spread) if spread > 0.0 else projection)
+    own_shrinkage = max(shrinkage, ledoit_wolf(within))
+    projection = _unit(
+        within, discriminants(within, class_means, np.bincount(members), own_shrinkage, MAX_DISCRIMINANTS)
+    )
+    # Each class counts alike, however many windows it has.
+    variance = np.mean([(within[members == index] ** 2).mean(axis=0) for index in range(n_classes)], axis=0)
+    scales = np.sqrt(1.0 / (variance + _VARIANCE_FLOOR))
+    spread = float(np.mean(((within * scales) ** 2).sum(axis=1)))
+    scales = as_float32(scales / np.sqrt(spread if spread > 0.0 else len(scales)))
 
-    places = np.hstack([centred @ projection, projected @ whitening])
-    model = NoveltyModel(
+    components = as_float32(principal_components(centred, n_components))
+    residual = float(np.mean(np.maximum((centred**2).sum(axis=1) - ((centred @ components) ** 2).sum(axis=1), 0.0)))
+    return NoveltyModel(
+        n_features=features.shape[1],
+        columns=np.arange(features.shape[1]),
         mean=mean,
-        components=components,
         projection=projection,
-        whitening=whitening,
-        class_means=_as_float32(np.stack([places[members == index].mean(axis=0) for index in range(len(classes))])),
+        scales=scales,
+        components=components,
+        class_means=as_float32(np.hstack([class_means @ projection, class_means * scales])),
         # Where the components hold everything there is no residual but rounding, and any real one is far out.
         residual_weight=float(np.float32(1.0 / max(residual, 1e-3 * float(np.mean((centred**2).sum(axis=1))), 1e-3))),
         threshold=1.0,
-        false_alarm_rate=false_alarm_rate,
+        false_alarm_rate=0.01,
         shrinkage=own_shrinkage,
     )
-    return model.with_threshold(model.scores(features), false_alarm_rate)
 
 
-def _principal_components(centred: FloatArray, n_components: int) -> FloatArray:
-    n_windows, n_features = centred.shape
-    rank = max(1, min(n_components, n_features, n_windows - 1))
-    n_vectors = min(n_features, rank + _OVERSAMPLING)
-    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(n_features, n_vectors)))[0]
-    for _ in range(_N_ITERATIONS):
-        basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
-    _, _, rotation = np.linalg.svd(centred @ basis, full_matrices=False)
-    result: FloatArray = basis @ rotation[:rank].T
-    return result
+def _n_columns(n_classes: int, n_components: int) -> int:
+    """How many columns `MAX_WEIGHTS` allows; never below 32, so that a thousand classes take more than it."""
+    n_discriminants = min(n_classes - 1, MAX_DISCRIMINANTS)
+    # Of a column: index (8 bytes), mean, scale, and one weight for each direction and each class.
+    of_column = 4 + n_discriminants + n_components + n_classes
+    allowed = (MAX_WEIGHTS - n_classes * n_discriminants) // of_column
+    return int(np.clip(allowed, _LEAST_COLUMNS, MAX_COLUMNS))
 
 
-def _whitening(within: FloatArray, shrinkage: float) -> FloatArray:
-    """Return the matrix after which the rows are round, with a mean squared length of about 1."""
-    n_windows, n_components = within.shape
-    covariance = within.T @ within / n_windows
-    level = max(float(np.trace(covariance)) / n_components, 1e-6)
-    shrunk = (1.0 - shrinkage) * covariance + (shrinkage * level + 1e-6) * np.eye(n_components)
-    values, vectors = np.linalg.eigh(shrunk)
-    return _as_float32(vectors / np.sqrt(values * n_components))
-
-
-def _ledoit_wolf(within: FloatArray) -> float:
-    """Return the share of a round covariance in the best mixture with the sample's: near 1 for few windows.
-
-    In the notation of the paper, section 3.3: ``b^2 / d^2``, with norms taken on the smaller of the two Gram matrices.
-    """
-    n_windows, n_features = within.shape
-    gram = within @ within.T if n_windows < n_features else within.T @ within
-    squared_norm = float((gram**2).sum()) / n_windows**2
-    level = float(np.trace(gram)) / n_windows / n_features
-    spread = squared_norm - n_features * level**2
-    error = (float(((within**2).sum(axis=1) ** 2).sum()) / n_windows - squared_norm) / n_windows
-    return min(1.0, max(0.0, error) / spread) if spread > 0.0 else 1.0
-
-
-def _discriminants(
-    within: FloatArray, class_means: FloatArray, counts: npt.NDArray[np.intp], shrinkage: float
-) -> FloatArray:
-    """Return the directions between the class means, whitened by the shrunk covariance within classes.
-
-    Distances between class means along them equal the full Mahalanobis distances.
-    """
-    n_windows, n_features = within.shape
-    level = max(float((within**2).sum()) / (n_windows * n_features), 1e-6)
-    scale, ridge = (1.0 - shrinkage) / n_windows, shrinkage * level + 1e-6
-    weighted = class_means * np.sqrt(counts / counts.sum())[:, None]
-    if n_features <= n_windows:
-        covariance = scale * (within.T @ within) + ridge * np.eye(n_features)
-        solved = np.linalg.solve(covariance, weighted.T)
-    else:
-        # Woodbury's identity: a system of n_windows instead of n_features.
-        gram = scale * (within @ within.T) + ridge * np.eye(n_windows)
-        solved = (weighted.T - scale * within.T @ np.linalg.solve(gram, within @ weighted.T)) / ridge
-    values, vectors = np.linalg.eigh(weighted @ solved)
-    is_real = values > _RANK_TOLERANCE * max(float(values[-1]), 1.0)
-    result: FloatArray = solved @ (vectors[:, is_real] / np.sqrt(values[is_real]))
-    return result
+def _unit(within: FloatArray, projection: FloatArray) -> FloatArray:
+    """Return the projection scaled so that the rows have a mean squared length of 1 along it."""
+    spread = float(np.mean(((within @ projection) ** 2).sum(axis=1)))
+    return as_float32(projection / np.sqrt(spread) if spread > 0.0 else projection)
 
 
 def _conformal_threshold(scores: FloatArray, false_alarm_rate: float) -> tuple[float, float]:
@@ -289,10 +302,4 @@ def _conformal_threshold(scores: FloatArray, false_alarm_rate: float) -> tuple[f
         )
     rank = int(np.ceil((n + 1) * (1.0 - false_alarm_rate)))
     rate = false_alarm_rate if rank <= n else 1.0 / (n + 1)
-    threshold = float(np.float32(np.sort(scores)[min(rank, n) - 1]))
-    return max(threshold, 1e-6), rate
-
-
-def _as_float32(values: FloatArray) -> FloatArray:
-    """Return the nearest float32 numbers, as float64: numpy and the graph then start from the very same."""
-    return values.astype(np.float32).astype(np.float64)
+    return float(np.sort(scores)[min(rank, n) - 1]), rate

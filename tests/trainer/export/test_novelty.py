@@ -6,6 +6,8 @@ import pytest
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from trainer.export import NoveltyModel, fit_novelty
+from trainer.export.novelty import MAX_COLUMNS, MAX_WEIGHTS
+from trainer.export.novelty_columns import choose_columns
 from trainer.features import Graph
 
 
@@ -25,7 +27,7 @@ def _in_graph(model: NoveltyModel, features: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {"features": features.astype(np.float32)})[0])
 
 
-@pytest.mark.parametrize(("n", "n_features"), [(300, 12), (300, 80), (20, 200), (4, 3)])
+@pytest.mark.parametrize(("n", "n_features"), [(300, 12), (300, 80), (20, 200), (4, 3), (200, 1000)])
 def test_the_graph_says_what_numpy_says(n: int, n_features: int) -> None:
     features, y = _two_classes(n, n_features)
     model = fit_novelty(features, y)
@@ -76,6 +78,60 @@ def test_class_means_are_apart_by_their_mahalanobis_distance(n: int, n_features:
     assert np.sum((gap @ model.projection) ** 2) == pytest.approx(gap @ direction / spread, rel=1e-3)
 
 
+def test_of_many_features_it_looks_at_few_and_stays_small() -> None:
+    features, y = _two_classes(60, 20_000)
+    features[:, 15_001] += 9.0 * y
+    model = fit_novelty(features, y)
+    assert len(model.columns) == MAX_COLUMNS
+    assert model.n_weights <= MAX_WEIGHTS
+    assert {0, 15_001} <= set(model.columns.tolist())
+    assert len(fit_novelty(features, y, max_columns=10).columns) == 10
+
+
+def test_a_thousand_classes_are_fitted_with_fewer_columns() -> None:
+    features = np.random.default_rng(0).normal(size=(2000, 300))
+    model = fit_novelty(features, np.arange(2000) % 1000)
+    assert len(model.columns) == 32
+    assert model.projection.shape[1] <= 16
+    assert np.isfinite(_in_graph(model, features[:3])).all()
+
+
+def test_twins_do_not_crowd_out_other_columns() -> None:
+    generator = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    features = generator.normal(size=(200, 40))
+    features[:, :20] = (features[:, :1] + 9.0 * y[:, None]) + 1e-3 * features[:, :20]  # one measurement, 20 times
+    features[:, 30] += 3.0 * y
+    chosen = choose_columns(features, y, 4, share_between=0.5)
+    assert np.sum(chosen < 20) <= 2
+    assert 30 in chosen
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 0.0, 10.0])
+def test_novelty_is_finite_for_any_standardised_input(value: float) -> None:
+    features, y = _two_classes()
+    model = fit_novelty(features, y)
+    rows = np.clip(np.full((2, 12), value), -10.0, 10.0)  # as the standardiser does
+    assert np.isfinite(_in_graph(model, rows)).all()
+    assert (_in_graph(model, rows) >= 0.0).all()
+
+
+def test_one_class_alone_and_two_windows_a_class_give_a_model() -> None:
+    features, y = _two_classes()
+    single = fit_novelty(features[y == 0], np.zeros(150, int))
+    np.testing.assert_allclose(_in_graph(single, features), single.novelty(features), rtol=2e-3)
+    assert single.novelty(features[y == 1]).min() > np.median(single.novelty(features[y == 0]))
+    few = fit_novelty(features[:4], y[:4])
+    assert np.isfinite(_in_graph(few, features)).all()
+
+
+def test_a_stated_threshold_is_kept_with_its_rate() -> None:
+    features, y = _two_classes()
+    model = fit_novelty(features, y).with_stated(2.5, 0.07)
+    assert (model.threshold, model.false_alarm_rate) == (2.5, 0.07)
+    np.testing.assert_allclose(model.novelty(features), model.scores(features) / 2.5)
+
+
 @pytest.mark.parametrize(
     ("n", "rate", "threshold", "stated"), [(99, 0.1, 90.0, 0.1), (99, 0.01, 99.0, 0.01), (9, 0.01, 9.0, 0.1)]
 )
@@ -116,6 +172,12 @@ def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(ValueError, match="as many classes expected"):
         fit_novelty(features, y[:-1])
     model = fit_novelty(features, y)
+    with pytest.raises(ValueError, match="max_columns: at least 1"):
+        fit_novelty(features, y, max_columns=0)
+    with pytest.raises(ValueError, match="threshold: a finite number"):
+        model.with_stated(np.inf, 0.1)
+    with pytest.raises(ValueError, match="false_alarm_rate: a number between 0 and 1"):
+        model.with_stated(1.0, 0.0)
     with pytest.raises(ValueError, match=r"finite scores expected, got 0"):
         model.with_threshold(np.array([]))
     with pytest.raises(ValueError, match="finite scores expected, got 2 with 1 not"):
