@@ -4,12 +4,14 @@ One job: choose, calibrate, judge, refit, write the card. What may not enter: te
 (`trainer.data`), the formulas of heads and graphs (`trainer.learn`, `trainer.features`, `trainer.export`), printing.
 """
 
-from trainer.fit.options import FeatureChoice, FitOptions, HeadKind, model_name
+from trainer.fit.options import AUTO, EDGE, HEADS, FitOptions, HeadKind, model_name
 from trainer.fit.pipeline import FitResult, fit, training_rows
 from trainer.fit.writing import WrittenModel, fit_file, model_card
 
 __all__ = [
-    "FeatureChoice",
+    "AUTO",
+    "EDGE",
+    "HEADS",
     "FitOptions",
     "FitResult",
     "HeadKind",

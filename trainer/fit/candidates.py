@@ -1,18 +1,22 @@
-"""Which feature blocks are tried, and their features by the graph that ships."""
+"""Which sets of feature blocks are tried, and their features by the graph that ships."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from trainer.data import WindowedData
+import numpy as np
+from numpy.typing import NDArray
+
+from signals import IntArray
+from trainer.data import Fold, WindowedData
 from trainer.errors import DatasetError
-from trainer.features import FeatureExtractor, blocks_of, fit_scaling
+from trainer.export import Standardiser, fit_standardiser
+from trainer.features import Block, FeatureExtractor, blocks_of
 from trainer.fit.cross_validation import Report
-from trainer.fit.path import Features
-
-AUTO: tuple[str, ...] = ("statistics", "spectral", "raw", "statistics+spectral")
-"""What ``auto`` tries, few features first: equal figures go to the earlier one."""
+from trainer.fit.options import AUTO, EDGE
+from trainer.fit.space import MAX_COORDINATES, Space, make_space
 
 MAX_RAW_FEATURES = 1024
 """With more samples in a window ``auto`` leaves ``raw`` out: a linear head on them seldom helps, and costs the most."""
@@ -20,53 +24,194 @@ MAX_RAW_FEATURES = 1024
 MIN_SPECTRAL_LENGTH = 8
 """Below this many samples a spectrum says nothing that the statistics do not."""
 
+MIN_CONVOLUTION_LENGTH = 10
+"""The kernels of random convolutions have 9 samples."""
+
+EDGE_BUDGET = 500
+"""Random-convolution features of the small model."""
+
+_MAX_WEIGHTS = 3_000_000
+"""Of a head: with a thousand classes there is room for fewer features in a file that a gateway accepts."""
+
+Kind = Literal["convolution", "level"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """Feature blocks that one head is fitted on.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"convolution", "level"}
+        ``convolution``: thousands of small witnesses, blind to the level of a channel; ``level``: few features with a
+        meaning of their own.
+    """
+
+    name: str
+    kind: Kind
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Kinds of its blocks."""
+        return tuple(part.partition(":")[0] for part in self.name.split("+"))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """One set of blocks with its extractor and the features of the training windows, float64, not standardised."""
+    """One set of blocks with its space.
 
-    name: str
+    Attributes
+    ----------
+    feature_set : FeatureSet
+    features : ndarray of shape (n_windows, n_features), float32, or None
+        Of the training windows, not standardised; None where there are so many that the space stands for them.
+    space : Space
+    """
+
+    feature_set: FeatureSet
+    features: NDArray[np.float32] | None
+    space: Space
+
+    @property
+    def name(self) -> str:
+        """Name of the set."""
+        return self.feature_set.name
+
+    def parts(self, fold: Fold) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What a fold fits on and what it answers, standardised by the fitted rows alone where that can be."""
+        if self.features is None:
+            return self.space.coordinates[fold.fitted], self.space.coordinates[fold.held_out]
+        scaling = fit_standardiser(self.features[fold.fitted])
+        return scaling.apply(self.features[fold.fitted]), scaling.apply(self.features[fold.held_out])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """One extractor with all blocks that are tried, its features of all windows, and the candidates among them."""
+
     extractor: FeatureExtractor
-    features: Features
+    features: NDArray[np.float32]
+    candidates: tuple[Candidate, ...]
+
+    def __getitem__(self, name: str) -> Candidate:
+        """The candidate of this name."""
+        return next(candidate for candidate in self.candidates if candidate.name == name)
+
+    def only(self, kinds: Collection[str]) -> tuple[FeatureExtractor, IntArray]:
+        """The extractor with these kinds of blocks alone, in the order of the pool, and their columns in the pool."""
+        own = self.extractor
+        chosen = [block for block in own.blocks if block.kind in kinds]
+        columns = columns_of(own, [block.kind for block in chosen])
+        return FeatureExtractor(chosen, own.scaling, own.window_length, own.sampling_rate_hz), columns
 
 
-def candidate_names(choice: str, data: WindowedData) -> tuple[str, ...]:
+def columns_of(extractor: FeatureExtractor, kinds: Sequence[str]) -> IntArray:
+    """The columns of these kinds of blocks among all features of an extractor."""
+    every = np.arange(extractor.n_features)
+    return np.concatenate([every[extractor.spans[kind]] for kind in kinds])
+
+
+def feature_sets(choice: str, data: WindowedData) -> tuple[FeatureSet, ...]:
     """The sets of blocks to try for a choice of ``--features``.
 
     Examples
     --------
     >>> from trainer.data.examples import example_windows
-    >>> candidate_names("auto", example_windows())
-    ('statistics', 'spectral', 'raw', 'statistics+spectral')
-    >>> candidate_names("raw", example_windows())
-    ('raw',)
+    >>> [found.name for found in feature_sets("auto", example_windows())]
+    ['multirocket:50000', 'hydra:8000', 'statistics', 'statistics+spectral', 'raw']
+    >>> [found.name for found in feature_sets("edge", example_windows())]
+    ['minirocket:500', 'statistics']
     """
-    if choice != "auto":
-        return (choice,)
-    is_small = data.windows.shape[1] * data.window_length <= MAX_RAW_FEATURES
+    if choice not in {AUTO, EDGE}:
+        blocks = blocks_of(choice)
+        return (FeatureSet(choice, "convolution" if any(_is_sized(block) for block in blocks) else "level"),)
     has_spectrum = data.window_length >= MIN_SPECTRAL_LENGTH
-    return tuple(name for name in AUTO if (name != "raw" or is_small) and ("spectral" not in name or has_spectrum))
+    is_small = data.windows.shape[1] * data.window_length <= MAX_RAW_FEATURES
+    has_convolutions = data.window_length >= MIN_CONVOLUTION_LENGTH
+    if choice == EDGE:
+        small = f"minirocket:{EDGE_BUDGET}"
+        names = [(small, has_convolutions), ("statistics", True)]
+    else:
+        names = [
+            (f"multirocket:{convolution_budget(data)}", has_convolutions),
+            (f"hydra:{hydra_budget(data)}", has_convolutions),
+            ("statistics", True),
+            ("statistics+spectral", has_spectrum),
+            ("raw", is_small),
+        ]
+    return tuple(FeatureSet(name, "convolution" if ":" in name else "level") for name, fits in names if fits)
 
 
-def build_candidates(names: Sequence[str], data: WindowedData, report: Report) -> list[Candidate]:
-    """Each set of blocks with the features of all windows.
+def convolution_budget(data: WindowedData) -> int:
+    """How many features of random convolutions these windows are worth: many where there are few windows to compute."""
+    n_windows = len(data)
+    budget = 50_000 if n_windows <= 1000 else 20_000 if n_windows <= 4000 else 10_000
+    return max(500, min(budget, _MAX_WEIGHTS // (len(data.classes) + 2)))
 
-    The scales of the channels are taken from all training windows; they do not look at labels.
+
+def hydra_budget(data: WindowedData) -> int:
+    """How many features of competing kernels."""
+    return max(500, min(8_000 if len(data) <= 4000 else 4_000, _MAX_WEIGHTS // (len(data.classes) + 2)))
+
+
+def build_pool(sets: Sequence[FeatureSet], data: WindowedData, seed: int, report: Report) -> Pool:
+    """Every set with the features of all windows.
+
+    Scales of channels and biases of convolutions are taken from all training windows; they do not look at labels.
 
     Raises
     ------
     DatasetError
         If the windows are too short for a block that was asked for.
     """
-    scaling = fit_scaling(data.windows, data.channels)
+    blocks = list(_all_blocks(sets))
+    report(f"features: {'+'.join(block.kind for block in blocks)}", 0, len(sets) + 1)
+    try:
+        extractor = FeatureExtractor.fitted(blocks, data.windows, data.channels, data.sampling_rate_hz, seed=seed)
+    except ValueError as error:
+        names = "+".join(block.kind for block in blocks)
+        raise DatasetError(
+            f"{data.name}: X: windows of {data.window_length} samples do not do for {names}: {error}"
+        ) from error
+    features = extractor.transform(data.windows)
     candidates = []
-    for number, name in enumerate(names):
-        report(f"features: {name}", number, len(names))
-        try:
-            extractor = FeatureExtractor(blocks_of(name), scaling, data.window_length, data.sampling_rate_hz)
-        except ValueError as error:
-            raise DatasetError(
-                f"{data.name}: X: windows of {data.window_length} samples do not do for {name}: {error}"
-            ) from error
-        candidates.append(Candidate(name, extractor, extractor.transform(data.windows).astype("float64")))
-    return candidates
+    for number, feature_set in enumerate(sets):
+        report(f"features: {feature_set.name}", number + 1, len(sets) + 1)
+        # Blocks of one set lie side by side in the pool only if no other stands between them: taken by column.
+        columns = columns_of(extractor, feature_set.blocks)
+        own = features[:, columns]
+        space = make_space(_standardised(own), seed)
+        candidates.append(Candidate(feature_set, own if space.basis is None else None, space))
+    return Pool(extractor, features, tuple(candidates))
+
+
+def _standardised(features: NDArray[np.float32]) -> NDArray[np.floating]:
+    standardiser = fit_standardiser(features)
+    if features.shape[1] <= MAX_COORDINATES:
+        return standardiser.apply(features)
+    return _light(standardiser, features)
+
+
+def _light(standardiser: Standardiser, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Standardised features in float32, a few windows at a time: there may be 50,000 of them for each of 7,000."""
+    result = np.empty_like(features)
+    for at in range(0, len(features), 256):
+        result[at : at + 256] = standardiser.apply(features[at : at + 256])
+    return result
+
+
+def _all_blocks(sets: Sequence[FeatureSet]) -> Iterator[Block]:
+    """Each kind once; those with a meaning of their own first, so that the sets of a vote lie side by side."""
+    seen: dict[str, str] = {}
+    for feature_set in sets:
+        for part in feature_set.name.split("+"):
+            seen.setdefault(part.partition(":")[0], part)
+    order = ("raw", "statistics", "spectral", "quantiles", "minirocket", "multirocket", "hydra")
+    for kind in order:
+        if kind in seen:
+            yield from blocks_of(seen[kind])
+
+
+def _is_sized(block: Block) -> bool:
+    return block.kind in {"minirocket", "multirocket", "hydra"}

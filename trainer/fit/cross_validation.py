@@ -1,25 +1,29 @@
-"""Out-of-fold logits: every window answered by a model that saw neither it nor its group.
+"""Trials: every window answered by a model that saw neither it nor its group, for each thing that could be chosen.
 
-Settings (feature blocks and penalty) are compared by out-of-fold log-likelihood. The answers that are *reported* for
-a fold come from the setting, and the temperature, that the other folds would have chosen, so that choosing does not
-flatter the figures.
+A trial is one set of feature blocks with one head at one penalty. Logistic trials fit every fold; ridge trials take the
+exact answers of every fold from one factorisation. What is chosen from them, and what is reported, is `recipe`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from signals import IntArray
 from trainer.data import Fold
-from trainer.export import fit_standardiser
-from trainer.fit.path import PENALTY_PATH, Features, Logits, PenaltyPath, losses
+from trainer.fit.path import PENALTY_PATH, Logits, PenaltyPath, losses, two_columns
 from trainer.fit.threads import fold_threads
-from trainer.fit.thresholds import calibrated, careful_temperature
+from trainer.learn.calibration import careful_temperature
+from trainer.learn.least_squares import LeastSquares, blocks_of_folds, signed_targets
+from trainer.learn.ridge import NOISE_TO_SIGNAL
+
+if TYPE_CHECKING:
+    from trainer.fit.candidates import Candidate
 
 _FINER = (10.0**0.5, 10.0**-0.5)
 _WORSE = 1e-3
@@ -28,82 +32,123 @@ _WORSE = 1e-3
 Report = Callable[[str, int, int], None]
 """Called with (what, done, of)."""
 
+LinearHead = Literal["logistic", "ridge"]
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One thing to try: named feature blocks at one penalty."""
+    """One thing to try: named feature blocks under a head at one penalty (C of logistic, alpha of ridge)."""
 
     blocks: str
     penalty: float
+    head: str = "logistic"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trial:
-    """What a setting gave: logits of all held-out windows (NaN elsewhere), and the summed loss of each fold."""
+    """What a setting gave: logits of all held-out windows (NaN elsewhere), and how bad each fold was.
+
+    Attributes
+    ----------
+    setting : Setting
+    logits : ndarray of shape (n_windows, n_classes)
+    fold_losses : ndarray of shape (n_folds,)
+        Summed; what the penalty is chosen by: cross-entropy in nats, for ridge the squared distance to the targets.
+    scale : float
+        The logits are the outputs of the fit times this.
+    """
 
     setting: Setting
     logits: Logits
     fold_losses: NDArray[np.float64]
+    scale: float = 1.0
 
     @property
     def loss(self) -> float:
-        """Summed cross-entropy of all held-out windows, in nats."""
+        """Sum over all held-out windows."""
         return float(self.fold_losses.sum())
 
 
-def try_penalties(
-    candidates: Mapping[str, Features],
+def try_all(
+    candidates: Sequence[tuple[Candidate, Sequence[LinearHead]]],
     class_indices: IntArray,
     folds: Sequence[Fold],
     *,
     n_classes: int,
     report: Report,
-) -> list[Trial]:
-    """The trials of every candidate along the path of penalties until it gets worse, and finer ones around the best.
+) -> list[list[Trial]]:
+    """The trials of every candidate under each of its heads: one list for each pair, in the order given.
 
     Parameters
     ----------
-    candidates : mapping of str to ndarray of shape (n_windows, n_features)
-        Features by the name of their blocks, not standardised: each fold standardises by its fitted rows.
+    candidates : sequence of (Candidate, heads)
     class_indices : ndarray of shape (n_windows,), int
     folds : sequence of Fold
     n_classes : int
     report : callable
     """
-    trials: list[Trial] = []
-    n_steps = len(PENALTY_PATH)
-    for number, (name, features) in enumerate(candidates.items()):
-        # Each fold is one task on one thread, which makes the sums the same on every machine.
-        with fold_threads(features.size) as pool:
-            paths = list(pool.map(lambda fold, X=features: _path(X, class_indices, fold, n_classes), folds))
-
-            def attempt(
-                penalty: float, name: str = name, paths: list[PenaltyPath] = paths, pool: Executor = pool
-            ) -> Trial:
-                answers = list(pool.map(lambda path: path.logits_at(penalty), paths))
-                return _trial(Setting(name, penalty), answers, class_indices, folds)
-
-            tried: list[Trial] = []
-            for step, penalty in enumerate(PENALTY_PATH):
-                report(f"{name}, C = {penalty:g}", number * n_steps + step, len(candidates) * n_steps)
-                tried.append(attempt(penalty))
-                if step and tried[-1].loss > min(trial.loss for trial in tried[:-1]) * (1.0 + _WORSE):
-                    break
-            best = best_trial(tried)
-            if not trials or best.loss < best_trial(trials).loss:
-                tried += [attempt(best.setting.penalty * factor) for factor in _FINER]
-            trials += tried
-    return trials
+    pairs = [(candidate, head) for candidate, heads in candidates for head in heads]
+    families = []
+    for number, (candidate, head) in enumerate(pairs):
+        report(f"{candidate.name}, {head}", number, len(pairs))
+        attempt = try_ridge if head == "ridge" else try_logistic
+        families.append(attempt(candidate, class_indices, folds, n_classes=n_classes))
+    return families
 
 
-def _path(features: Features, class_indices: IntArray, fold: Fold, n_classes: int) -> PenaltyPath:
-    scaling = fit_standardiser(features[fold.fitted])
-    return PenaltyPath(
-        scaling.apply(features[fold.fitted]),
-        class_indices[fold.fitted],
-        scaling.apply(features[fold.held_out]),
-        n_classes=n_classes,
-    )
+def try_logistic(
+    candidate: Candidate, class_indices: IntArray, folds: Sequence[Fold], *, n_classes: int
+) -> list[Trial]:
+    """The trials along the path of penalties until it gets worse, and finer ones around the best.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    class_indices : ndarray of shape (n_windows,), int
+    folds : sequence of Fold
+    n_classes : int
+    """
+
+    def path_of(fold: Fold) -> PenaltyPath:
+        fitted, held_out = candidate.parts(fold)
+        return PenaltyPath(fitted, class_indices[fold.fitted], held_out, n_classes=n_classes)
+
+    # Each fold is one task on one thread, which makes the sums the same on every machine.
+    with fold_threads(candidate.space.coordinates.size) as pool:
+        paths = list(pool.map(path_of, folds))
+
+        def attempt(penalty: float, pool: Executor = pool) -> Trial:
+            answers = list(pool.map(lambda path: path.logits_at(penalty), paths))
+            return _trial(Setting(candidate.name, penalty), answers, class_indices, folds)
+
+        tried: list[Trial] = []
+        for step, penalty in enumerate(PENALTY_PATH):
+            tried.append(attempt(penalty))
+            if step and tried[-1].loss > min(trial.loss for trial in tried[:-1]) * (1.0 + _WORSE):
+                break
+        best = best_trial(tried)
+        return tried + [attempt(best.setting.penalty * factor) for factor in _FINER]
+
+
+def try_ridge(candidate: Candidate, class_indices: IntArray, folds: Sequence[Fold], *, n_classes: int) -> list[Trial]:
+    """The trials at every alpha of the grid, exact for every fold and without a fit for any.
+
+    The decisions become logits by one factor for each alpha, fitted on all of them.
+    """
+    targets = signed_targets(class_indices, n_classes)
+    problem = LeastSquares(candidate.space.coordinates, targets)
+    blocks = blocks_of_folds(folds, len(class_indices))
+    judged = np.concatenate([fold.held_out for fold in folds])
+    trials = []
+    for alpha in NOISE_TO_SIGNAL * problem.unit:
+        decisions = problem.held_out(float(alpha), blocks)
+        errors = ((decisions - targets) ** 2).sum(axis=1)
+        outputs = two_columns(decisions)
+        scale = 1.0 / careful_temperature(outputs[judged], class_indices[judged])
+        sums = np.array([float(errors[fold.held_out].sum()) for fold in folds])
+        trials.append(Trial(Setting(candidate.name, float(alpha), "ridge"), scale * outputs, sums, scale))
+    # Ties go to the earlier trial: the stronger penalty.
+    return trials[::-1]
 
 
 def _trial(setting: Setting, answers: Sequence[Logits], class_indices: IntArray, folds: Sequence[Fold]) -> Trial:
@@ -119,29 +164,10 @@ def _trial(setting: Setting, answers: Sequence[Logits], class_indices: IntArray,
 def best_trial(trials: Sequence[Trial], left_out: int | None = None) -> Trial:
     """The trial with the least summed loss over the folds, leaving one fold out of the judgement where asked.
 
-    Equal losses go to the earlier trial: the one with fewer features and the stronger penalty, as candidates are
-    listed.
+    Equal losses go to the earlier trial: the stronger penalty. All trials must be of one head.
     """
     totals = [
         float(trial.fold_losses.sum() - (trial.fold_losses[left_out] if left_out is not None else 0.0))
         for trial in trials
     ]
     return trials[int(np.argmin(totals))]
-
-
-def honest_probabilities(
-    trials: Sequence[Trial], class_indices: IntArray, folds: Sequence[Fold]
-) -> NDArray[np.float64]:
-    """Calibrated out-of-fold probabilities, setting and temperature of each fold chosen by the other folds.
-
-    Rows that no fold holds out stay NaN. With a single fold there are no others, and its own choice is used.
-    """
-    probabilities = np.full_like(trials[0].logits, np.nan)
-    for number, fold in enumerate(folds):
-        chosen = best_trial(trials, number if len(folds) > 1 else None)
-        others = np.concatenate(
-            [other.held_out for index, other in enumerate(folds) if index != number or len(folds) == 1]
-        )
-        temperature = careful_temperature(chosen.logits[others], class_indices[others])
-        probabilities[fold.held_out] = calibrated(chosen.logits[fold.held_out], temperature)
-    return probabilities

@@ -1,4 +1,4 @@
-"""The two heads under one roof: fitted on standardised features, answering with one logit a class."""
+"""The final heads: each voice of a recipe fitted on all windows, and the networks with their out-of-fold answers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,59 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from signals import IntArray
 from trainer.data import Fold
-from trainer.export import fit_standardiser
-from trainer.fit.cross_validation import Report
+from trainer.export import NetworkHead, Standardiser, fit_standardiser
+from trainer.fit.candidates import Candidate
+from trainer.fit.cross_validation import Report, Trial
+from trainer.fit.options import FitOptions
 from trainer.fit.path import Features, Logits, two_columns
-from trainer.learn import ConvergenceWarning, LogisticClassifier, MLPClassifier
+from trainer.learn import ConvergenceWarning, DeepBeliefClassifier, LogisticClassifier, MLPClassifier
+from trainer.learn.least_squares import LeastSquares, signed_targets
+from trainer.learn.mlp import settings_for
 
-Head = LogisticClassifier | MLPClassifier
+Network = MLPClassifier | DeepBeliefClassifier
 
 _MISSING = 10.0
 """A class that was not among the fitted rows gets the lowest logit of the row, less this many nats."""
 
-_FEW_WINDOWS = 500
+
+def fit_voice(
+    candidate: Candidate,
+    trial: Trial,
+    class_indices: IntArray,
+    *,
+    n_classes: int,
+    temperature: float,
+    standardiser: Standardiser,
+) -> tuple[NetworkHead, tuple[str, ...]]:
+    """One voice fitted on all windows, and a remark where L-BFGS stopped short of the optimum.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The features that it was tried on.
+    trial : Trial
+        Its head and penalty.
+    class_indices : ndarray of shape (n_windows,), int
+    n_classes : int
+    temperature : float
+        That the held-out answers of the trial ask for.
+    standardiser : Standardiser
+        Of the candidate's features.
+    """
+    if trial.setting.head == "ridge":
+        problem = LeastSquares(candidate.space.coordinates, signed_targets(class_indices, n_classes))
+        weights, bias = problem.solution(trial.setting.penalty)
+        remarks: tuple[str, ...] = ()
+    else:
+        head, remarks = fit_logistic(candidate.space.coordinates, class_indices, trial.setting.penalty)
+        weights = np.asarray(head.layers_[0].weights, np.float64)
+        bias = np.asarray(head.layers_[0].bias, np.float64)
+    layers = [(candidate.space.weights_of(weights), bias)]
+    return NetworkHead.of(layers, temperature=temperature / trial.scale, standardiser=standardiser), remarks
 
 
 def fit_logistic(
@@ -51,36 +90,29 @@ def new_mlp(
 
     Examples
     --------
-    >>> new_mlp((8,), 60, seed=0).early_stopping, new_mlp((8,), 60, seed=0, max_epochs=7).max_epochs
+    >>> new_mlp((8,), 600, seed=0).early_stopping, new_mlp((8,), 60, seed=0, max_epochs=7).max_epochs
     (True, 7)
     """
-    few = n_windows < _FEW_WINDOWS
-    return MLPClassifier(
-        tuple(hidden_layer_sizes),
-        # Few windows: smaller batches, so that an epoch still has steps enough to learn something.
-        batch_size=16 if few else 64,
-        l2=1e-2 if few else 1e-3,
-        dtype="float32",
-        max_epochs=max_epochs or (200 if few else 60),
-        early_stopping=max_epochs is None,
-        patience=20 if few else 6,
-        validation_fraction=0.2 if few else 0.1,
-        random_state=seed,
-    )
+    settings: dict[str, Any] = {"l2": 1e-3, "dtype": "float32", "max_epochs": 60, "patience": 6}
+    settings |= settings_for(n_windows)
+    if max_epochs is not None:
+        settings |= {"max_epochs": max_epochs, "early_stopping": False}
+    return MLPClassifier(tuple(hidden_layer_sizes), random_state=seed, **settings)
 
 
-def fit_mlp(
+def fit_network(
     features: Features,
     class_indices: IntArray,
     units: IntArray,
+    options: FitOptions,
     *,
-    hidden_layer_sizes: Sequence[int],
-    seed: int,
+    unlabelled: Features | None = None,
     report: Callable[[int, float], None] = lambda _epoch, _loss: None,
-) -> MLPClassifier:
-    """An MLP fitted with early stopping on held-out units.
+) -> Network:
+    """An MLP, or a deep-belief network, fitted on these windows.
 
-    Where nothing can be held out without losing a class, it runs a fixed number of epochs instead.
+    An MLP stops by the loss of held-out units; where nothing can be held out without losing a class, it runs a fixed
+    number of epochs instead.
 
     Parameters
     ----------
@@ -88,8 +120,9 @@ def fit_mlp(
         Standardised.
     class_indices, units : ndarray of shape (n_windows,), int
         Windows of one unit stay on one side of the hold-out.
-    hidden_layer_sizes : sequence of int
-    seed : int
+    options : FitOptions
+    unlabelled : ndarray of shape (n_more, n_features), optional
+        Windows without labels, standardised: a deep-belief network learns from them too.
     report : callable
         Called with (epoch, loss).
     """
@@ -97,13 +130,19 @@ def fit_mlp(
     def watch(epoch: int, loss: float, _validation_loss: float | None) -> None:
         report(epoch, loss)
 
+    if options.head == "deep-belief":
+        network = DeepBeliefClassifier(tuple(options.hidden_layer_sizes), dtype="float32", random_state=options.seed)
+        return network.fit(features, class_indices, X_unlabelled=unlabelled)
+    head = new_mlp(options.hidden_layer_sizes, len(features), options.seed)
+    if not head.early_stopping:
+        return head.fit(features, class_indices, callback=watch)
     if can_hold_out(class_indices, units):
-        head = new_mlp(hidden_layer_sizes, len(features), seed)
         # Each row its own unit means independent windows: then rows are drawn per class, which spreads rare classes
         # better.
         groups = None if len(np.unique(units)) == len(units) else units
         return head.fit(features, class_indices, groups, callback=watch)
-    return new_mlp(hidden_layer_sizes, len(features), seed, max_epochs=60).fit(features, class_indices, callback=watch)
+    head = new_mlp(options.hidden_layer_sizes, len(features), options.seed, max_epochs=60)
+    return head.fit(features, class_indices, callback=watch)
 
 
 def can_hold_out(class_indices: IntArray, units: IntArray) -> bool:
@@ -122,7 +161,7 @@ def can_hold_out(class_indices: IntArray, units: IntArray) -> bool:
     return bool(np.any(np.all(counts.sum(axis=0) > counts, axis=1)))
 
 
-def logits_of(head: Head, features: Features, n_classes: int) -> Logits:
+def logits_of(head: LogisticClassifier | Network, features: Features, n_classes: int) -> Logits:
     """Logits of shape ``(n_windows, n_classes)``; classes that the head never saw stand far below the others."""
     known: Any = head.classes_
     answers = two_columns(np.asarray(head.decision_function(features), np.float64))
@@ -133,31 +172,32 @@ def logits_of(head: Head, features: Features, n_classes: int) -> Logits:
     return logits
 
 
-def mlp_logits(
-    features: Features,
+def network_logits(
+    features: NDArray[np.floating],
     class_indices: IntArray,
     units: IntArray,
     folds: Sequence[Fold],
+    options: FitOptions,
     *,
     n_classes: int,
-    hidden_layer_sizes: Sequence[int],
-    seed: int,
+    unlabelled: NDArray[np.floating] | None = None,
     report: Report,
 ) -> Logits:
-    """Out-of-fold logits of the MLP, shape ``(n_windows, n_classes)``; NaN for rows that no fold holds out."""
+    """Out-of-fold logits of a network, shape ``(n_windows, n_classes)``; NaN for rows that no fold holds out."""
     logits = np.full((len(features), n_classes), np.nan)
     for number, (fitted, held_out) in enumerate(folds):
         scaling = fit_standardiser(features[fitted])
 
         def watch(epoch: int, _loss: float, number: int = number) -> None:
-            report(f"mlp, fold {number + 1}, epoch {epoch}", number, len(folds))
+            report(f"{options.head}, fold {number + 1}, epoch {epoch}", number, len(folds))
 
-        head = fit_mlp(
+        watch(0, 0.0)
+        head = fit_network(
             scaling.apply(features[fitted]),
             class_indices[fitted],
             units[fitted],
-            hidden_layer_sizes=hidden_layer_sizes,
-            seed=seed,
+            options,
+            unlabelled=None if unlabelled is None else scaling.apply(unlabelled),
             report=watch,
         )
         logits[held_out] = logits_of(head, scaling.apply(features[held_out]), n_classes)

@@ -1,33 +1,34 @@
-"""From labelled windows to a model file: choose, calibrate, judge, refit, and write the card.
+"""From labelled windows to a fitted model: choose, calibrate, judge, refit.
 
-Only training rows are looked at. What is chosen (feature blocks, penalty, temperature, thresholds) is chosen by
-windows that the model in question was not fitted on; what is reported of them was chosen without them.
+Only training rows are looked at. What is chosen (feature blocks, heads, penalties, temperatures, thresholds) is chosen
+by windows that the model in question was not fitted on; what is reported of them was chosen without them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import Metric
+from schemas import HeadFacts, Metric
 from signals import IntArray
-from trainer.data import Fold, FoldPlan, WindowedData, drop_empty, plan_folds
+from trainer.data import FoldPlan, WindowedData, drop_empty, plan_folds
 from trainer.errors import DatasetError
 from trainer.evaluate import Evaluation, evaluate_probabilities
-from trainer.export import FittedModel, NoveltyModel, Standardiser, fit_novelty, fit_standardiser
-from trainer.export import NetworkHead
-from trainer.fit.candidates import Candidate, build_candidates, candidate_names
-from trainer.fit.cross_validation import Report, Setting, Trial, best_trial, honest_probabilities, try_penalties
-from trainer.fit.heads import Head, fit_logistic, fit_mlp, mlp_logits
-from trainer.fit.options import FitOptions
-from trainer.fit.path import Features, Logits
-from trainer.fit.threads import fold_threads, one_blas_thread
-from trainer.fit.thresholds import calibrated, careful_temperature, unsure_below
-
-FALSE_ALARM_RATE = 0.01
-"""Share of familiar windows that may be called novel."""
+from trainer.export import FittedModel, Head, Member, NetworkHead, Standardiser, VoteHead, fit_standardiser
+from trainer.features import FeatureExtractor
+from trainer.fit.candidates import FeatureSet, Pool, build_pool, feature_sets
+from trainer.fit.cross_validation import LinearHead, Report, Setting, Trial, try_all
+from trainer.fit.heads import fit_network, fit_voice, network_logits
+from trainer.fit.novelty import judged_novelty
+from trainer.fit.options import AUTO, EDGE, FitOptions
+from trainer.fit.recipe import Choice, Recipe
+from trainer.fit.threads import one_blas_thread
+from trainer.fit.thresholds import calibrated, unsure_below
+from trainer.learn import MLPClassifier
+from trainer.learn.calibration import careful_temperature
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,43 +40,32 @@ class FitResult:
     data : WindowedData
         The training windows that were used.
     options : FitOptions
-    candidate : Candidate
-        The chosen feature blocks.
-    standardiser : Standardiser
-    head : LogisticClassifier or MLPClassifier
-    novelty : NoveltyModel
-        Its threshold is crossed by 1 % of familiar windows of groups that it was not fitted on.
+    model : FittedModel
+        Extractor, standardiser, head and novelty: the parts that become one graph.
+    head_facts : HeadFacts
+        Kind of the head and its hyper-parameters, for the card.
     temperature, unsure_below : float
+    probabilities : ndarray of shape (n_windows, n_classes)
+        Out-of-fold, calibrated; NaN for windows that no fold holds out.
     evaluation : Evaluation
-        Out-of-fold, on training rows.
+        Of these.
     plan : FoldPlan
+    trials : tuple of Trial
+        Everything that was tried.
     remarks : tuple of str
     """
 
     data: WindowedData
     options: FitOptions
-    candidate: Candidate
-    standardiser: Standardiser
-    head: Head
-    novelty: NoveltyModel
+    model: FittedModel
+    head_facts: HeadFacts
     temperature: float
     unsure_below: float
+    probabilities: NDArray[np.float64]
     evaluation: Evaluation
     plan: FoldPlan
-    penalty: float
     trials: tuple[Trial, ...]
     remarks: tuple[str, ...]
-
-    @property
-    def model(self) -> FittedModel:
-        """The parts that become one graph."""
-        head = NetworkHead.of(
-            [(layer.weights, layer.bias) for layer in self.head.layers_],
-            self.head.activation,
-            self.temperature,
-            standardiser=self.standardiser,
-        )
-        return FittedModel(self.candidate.extractor, self.standardiser, head, self.novelty)
 
     @property
     def metrics(self) -> list[Metric]:
@@ -99,6 +89,24 @@ class FitResult:
             )
             for name, value in figures.items()
         ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    """What the two ways of fitting, by trials and by backpropagation, leave behind."""
+
+    extractor: FeatureExtractor
+    features: NDArray[np.float32]
+    standardiser: Standardiser
+    head: Head
+    facts: HeadFacts
+    temperature: float
+    final: NDArray[np.float64]
+    """Out-of-fold answers at the final choice and temperature: what thresholds are set by."""
+    honest: NDArray[np.float64]
+    """Out-of-fold answers, chosen and calibrated by other folds: what is reported."""
+    trials: tuple[Trial, ...]
+    remarks: tuple[str, ...]
 
 
 def training_rows(data: WindowedData) -> tuple[WindowedData, tuple[str, ...]]:
@@ -136,7 +144,8 @@ def fit(data: WindowedData, options: FitOptions, report: Report) -> FitResult:
     Parameters
     ----------
     data : WindowedData
-        Test and unlabelled rows may be among them; they are not looked at.
+        Test and unlabelled rows may be among them; they are not looked at (a deep-belief network learns from the
+        unlabelled training rows).
     options : FitOptions
     report : callable
         Called with (what, done, of) as the work goes on.
@@ -149,93 +158,223 @@ def fit(data: WindowedData, options: FitOptions, report: Report) -> FitResult:
     rows, remarks = training_rows(data)
     plan = plan_folds(rows, options.seed)
     with one_blas_thread():
-        candidates = build_candidates(candidate_names(options.features, rows), rows, report)
-        return _fit(rows, options, plan, candidates, remarks=(*remarks, *plan.remarks), report=report)
+        sets = feature_sets(options.features, rows)
+        if options.head in {"mlp", "deep-belief"}:
+            # Thousands of small witnesses are for a linear head; a network makes its own out of few.
+            sets = tuple(one for one in sets if one.kind == "level") or sets
+        pool = build_pool(sets, rows, options.seed, report)
+        if options.head in {"mlp", "deep-belief"}:
+            fitted = _by_backpropagation(rows, data, options, plan=plan, pool=pool, report=report)
+        else:
+            fitted = _by_trials(rows, options, plan, pool, report)
+        return _finished(rows, options, plan, fitted, remarks=(*remarks, *plan.remarks, *fitted.remarks), report=report)
 
 
-def _fit(
-    rows: WindowedData,
-    options: FitOptions,
-    plan: FoldPlan,
-    candidates: list[Candidate],
-    *,
-    remarks: tuple[str, ...],
-    report: Report,
-) -> FitResult:
+def _by_trials(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Pool, report: Report) -> _Fitted:
     y, n_classes = rows.class_indices, len(rows.classes)
-    trials: list[Trial] = []
-    if options.head == "logistic" or len(candidates) > 1:
-        features = {candidate.name: candidate.features for candidate in candidates}
-        trials = try_penalties(features, y, plan.folds, n_classes=n_classes, report=report)
-    best = best_trial(trials) if trials else None
-    chosen = next(item for item in candidates if best is None or item.name == best.setting.blocks)
-    standardiser = fit_standardiser(chosen.features)
-    standardised = standardiser.apply(chosen.features)
-    judged = np.unique(np.concatenate([fold.held_out for fold in plan.folds]))
-    head: Head
-    if options.head == "logistic" and best is not None:
-        logits = best.logits
-        probabilities = honest_probabilities(trials, y, plan.folds)
-        report("fitting the final model", 0, 1)
-        head, more = fit_logistic(standardised, y, best.setting.penalty)
-        remarks = (*remarks, *more)
-    else:
-        sizes, seed = options.hidden_layer_sizes, options.seed
-        logits = mlp_logits(
-            chosen.features,
-            y,
-            plan.units,
-            plan.folds,
-            n_classes=n_classes,
-            hidden_layer_sizes=sizes,
-            seed=seed,
-            report=report,
-        )
-        probabilities = _calibrated_by_others(logits, y, plan)
-        report("fitting the final model", 0, 1)
-        head = fit_mlp(standardised, y, plan.units, hidden_layer_sizes=sizes, seed=seed)
-        if len(candidates) > 1:
-            remarks = (*remarks, "the feature blocks were chosen with a logistic head on the same folds")
-    temperature = careful_temperature(logits[judged], y[judged])
-    return FitResult(
-        data=rows,
-        options=options,
-        candidate=chosen,
+    families = _families(rows, options, plan, pool, report)
+    may_vote = options.head == "auto" and options.features in {AUTO, EDGE}
+    kinds = {candidate.name: candidate.feature_set.kind for candidate in pool.candidates}
+    choice = Choice(
+        families={f"{family[0].setting.blocks}, {family[0].setting.head}": family for family in families},
+        is_convolution={
+            f"{family[0].setting.blocks}, {family[0].setting.head}": kinds[family[0].setting.blocks] == "convolution"
+            for family in families
+        },
+        class_indices=y,
+        units=plan.units,
+        folds=plan.folds,
+        may_vote=may_vote,
+    )
+    recipe = choice.best()
+    report("fitting the final model", 0, 1)
+    extractor, columns = pool.only(_kinds_of(recipe, pool))
+    features = pool.features[:, columns]
+    standardiser = fit_standardiser(features)
+    heads, remarks = _voices(recipe, pool, extractor, standardiser, class_indices=y, n_classes=n_classes)
+    return _Fitted(
+        extractor=extractor,
+        features=features,
         standardiser=standardiser,
-        head=head,
-        novelty=_novelty(chosen.features, standardised, y, plan, report),
-        temperature=temperature,
-        unsure_below=unsure_below(calibrated(logits[judged], temperature), y[judged]),
-        evaluation=evaluate_probabilities(
-            probabilities[judged], y[judged], rows.classes, groups=_independent_units(plan, judged), seed=options.seed
-        ),
-        plan=plan,
-        penalty=best.setting.penalty if best is not None else 0.0,
-        trials=tuple(trials),
+        head=_one_head(recipe, heads, extractor.n_features),
+        facts=_facts(recipe),
+        temperature=recipe.temperature if len(recipe.voices) > 1 else recipe.temperatures[0],
+        final=recipe.probabilities(np.arange(len(rows))),
+        honest=choice.honest_probabilities(),
+        trials=tuple(trial for family in families for trial in family),
         remarks=remarks,
     )
 
 
-def _novelty(
-    features: Features, standardised: Features, class_indices: IntArray, plan: FoldPlan, report: Report
-) -> NoveltyModel:
-    """Novelty fitted on all rows, its threshold set by the distances of windows whose group was held out."""
+def _families(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Pool, report: Report) -> list[list[Trial]]:
+    """The trials: ridge on thousands of small witnesses, logistic on few features with a meaning of their own."""
+
+    def heads_for(feature_set: FeatureSet) -> tuple[LinearHead, ...]:
+        if options.head == "ridge":
+            return ("ridge",)
+        if options.head == "logistic":
+            return ("logistic",)
+        if options.features not in {AUTO, EDGE}:
+            return ("logistic", "ridge")
+        return ("ridge",) if feature_set.kind == "convolution" else ("logistic",)
+
+    pairs = [(candidate, heads_for(candidate.feature_set)) for candidate in pool.candidates]
+    return try_all(pairs, rows.class_indices, plan.folds, n_classes=len(rows.classes), report=report)
+
+
+def _kinds_of(recipe: Recipe, pool: Pool) -> set[str]:
+    """The kinds of blocks of the final model; `statistics` is among them where it can be.
+
+    Random convolutions do not see the level of a channel: without the statistics, novelty would be blind to a sensor
+    that shows another one.
+    """
+    kinds = {kind for voice in recipe.voices for kind in pool[voice.setting.blocks].feature_set.blocks}
+    return kinds | ({"statistics"} & set(pool.extractor.spans))
+
+
+def _voices(
+    recipe: Recipe,
+    pool: Pool,
+    extractor: FeatureExtractor,
+    standardiser: Standardiser,
+    *,
+    class_indices: IntArray,
+    n_classes: int,
+) -> tuple[list[Member], tuple[str, ...]]:
+    """Each voice fitted on all windows, with the columns of the final model that it looks at."""
+    members: list[Member] = []
+    remarks: list[str] = []
+    for voice, temperature in zip(recipe.voices, recipe.temperatures, strict=True):
+        candidate = pool[voice.setting.blocks]
+        spans = [extractor.spans[kind] for kind in candidate.feature_set.blocks]
+        first, last = min(span.start for span in spans), max(span.stop for span in spans)
+        head, more = fit_voice(
+            candidate,
+            voice,
+            class_indices,
+            n_classes=n_classes,
+            temperature=temperature,
+            standardiser=standardiser.take(slice(first, last)),
+        )
+        members.append(Member(head, first, last))
+        remarks += more
+    return members, tuple(remarks)
+
+
+def _one_head(recipe: Recipe, members: list[Member], n_features: int) -> Head:
+    if len(members) == 1 and members[0].last - members[0].first == n_features:
+        return members[0].head
+    return VoteHead(tuple(members), (1.0,) * len(members), n_features, recipe.temperature)
+
+
+def _facts(recipe: Recipe) -> HeadFacts:
+    settings = [voice.setting for voice in recipe.voices]
+
+    def parameters(head: str, penalty: float) -> dict[str, Any]:
+        return {"C" if head == "logistic" else "alpha": float(f"{penalty:.6g}")}
+
+    if len(settings) == 1:
+        [one] = settings
+        return HeadFacts(
+            kind="ridge" if one.head == "ridge" else "logistic",
+            hyper_parameters={"features": one.blocks, **parameters(one.head, one.penalty)},
+        )
+    voices = [{"head": one.head, "features": one.blocks, **parameters(one.head, one.penalty)} for one in settings]
+    return HeadFacts(kind="vote", hyper_parameters={"voices": voices})
+
+
+def _by_backpropagation(
+    rows: WindowedData, data: WindowedData, options: FitOptions, *, plan: FoldPlan, pool: Pool, report: Report
+) -> _Fitted:
+    y, n_classes = rows.class_indices, len(rows.classes)
+    families: list[list[Trial]] = []
+    name = pool.candidates[0].name
+    remarks: tuple[str, ...] = ()
+    if len(pool.candidates) > 1:
+        pairs: list[Any] = [(candidate, ("logistic",)) for candidate in pool.candidates]
+        families = try_all(pairs, y, plan.folds, n_classes=n_classes, report=report)
+        by_name = {family[0].setting.blocks: family for family in families}
+        choice = Choice(by_name, dict.fromkeys(by_name, False), y, plan.units, plan.folds, may_vote=False)
+        name = choice.best().voices[0].setting.blocks
+        remarks = ("the feature blocks were chosen with a logistic head on the same folds",)
+    extractor, columns = pool.only(set(pool[name].feature_set.blocks))
+    features = pool.features[:, columns]
+    more = _unlabelled(data, extractor) if options.head == "deep-belief" else None
+    if more is not None:
+        remarks = (*remarks, f"{len(more)} unlabelled windows were learned from before the labelled ones")
+    logits = network_logits(
+        features, y, plan.units, plan.folds, options, n_classes=n_classes, unlabelled=more, report=report
+    )
+    report("fitting the final model", 0, 1)
+    standardiser = fit_standardiser(features)
+    network = fit_network(
+        standardiser.apply(features),
+        y,
+        plan.units,
+        options,
+        unlabelled=None if more is None else standardiser.apply(more),
+    )
+    judged = np.flatnonzero(np.isfinite(logits[:, 0]))
+    temperature = careful_temperature(logits[judged], y[judged])
+    layers = [(layer.weights, layer.bias) for layer in network.layers_]
+    trial = Trial(Setting(name, 0.0, options.head), logits, np.zeros(len(plan.folds)))
+    alone = Choice({name: [trial]}, {name: False}, y, plan.units, plan.folds, may_vote=False)
+    wanted = ("hidden_layer_sizes", "activation", "optimiser", "learning_rate", "l2", "weight_decay", "batch_size")
+    found = {key: value for key, value in network.get_params().items() if key in wanted}
+    epochs = {"epochs": network.best_epoch_} if isinstance(network, MLPClassifier) else {"epochs": network.n_iter_}
+    return _Fitted(
+        extractor=extractor,
+        features=features,
+        standardiser=standardiser,
+        head=NetworkHead.of(layers, network.activation, temperature, standardiser=standardiser),
+        facts=HeadFacts(
+            kind="mlp" if options.head == "mlp" else "deep-belief",
+            hyper_parameters=found | {"hidden_layer_sizes": list(options.hidden_layer_sizes)} | epochs,
+        ),
+        temperature=temperature,
+        final=calibrated(logits, temperature),
+        honest=alone.honest_probabilities(),
+        trials=tuple(one for family in families for one in family),
+        remarks=remarks,
+    )
+
+
+def _unlabelled(data: WindowedData, extractor: FeatureExtractor) -> NDArray[np.float32] | None:
+    """Features of the unlabelled training windows, float32; None where there are none."""
+    chosen, _ = drop_empty(data.take((data.class_indices < 0) & (data.split != 1)))
+    return extractor.transform(chosen.windows) if len(chosen) else None
+
+
+def _finished(
+    rows: WindowedData,
+    options: FitOptions,
+    plan: FoldPlan,
+    fitted: _Fitted,
+    *,
+    remarks: tuple[str, ...],
+    report: Report,
+) -> FitResult:
+    y = rows.class_indices
+    judged = np.unique(np.concatenate([fold.held_out for fold in plan.folds]))
     report("novelty", 0, 1)
-
-    def distances(fold: Fold) -> Features:
-        scaling = fit_standardiser(features[fold.fitted])
-        part = fit_novelty(scaling.apply(features[fold.fitted]), class_indices[fold.fitted])
-        return part.scores(scaling.apply(features[fold.held_out]))
-
-    with fold_threads(features.size) as pool:
-        scores = list(pool.map(distances, plan.folds))
-    return fit_novelty(standardised, class_indices).with_threshold(np.concatenate(scores), FALSE_ALARM_RATE)
-
-
-def _calibrated_by_others(logits: Logits, class_indices: IntArray, plan: FoldPlan) -> NDArray[np.float64]:
-    """Probabilities of each fold at the temperature that the other folds ask for."""
-    whole = np.zeros(len(plan.folds))
-    return honest_probabilities([Trial(Setting("mlp", 0.0), logits, whole)], class_indices, plan.folds)
+    novelty = judged_novelty(
+        fitted.extractor, fitted.features, fitted.standardiser, rows=rows, plan=plan, rate=options.false_alarm_rate
+    )
+    return FitResult(
+        data=rows,
+        options=options,
+        model=FittedModel(fitted.extractor, fitted.standardiser, fitted.head, novelty),
+        head_facts=fitted.facts,
+        temperature=fitted.temperature,
+        unsure_below=unsure_below(fitted.final[judged], y[judged]),
+        probabilities=fitted.honest,
+        evaluation=evaluate_probabilities(
+            fitted.honest[judged], y[judged], rows.classes, groups=_independent_units(plan, judged), seed=options.seed
+        ),
+        plan=plan,
+        trials=fitted.trials,
+        remarks=remarks,
+    )
 
 
 def _independent_units(plan: FoldPlan, judged: IntArray) -> IntArray | None:

@@ -1,4 +1,4 @@
-"""From out-of-fold answers to what a gateway acts on: temperature, and the confidence below which it is unsure."""
+"""From out-of-fold answers to what a gateway acts on: probabilities, and the confidence below which it is unsure."""
 
 from __future__ import annotations
 
@@ -7,35 +7,9 @@ from numpy.typing import NDArray
 
 from signals import IntArray
 from trainer.fit.path import Logits
-from trainer.learn import fit_temperature, softmax
+from trainer.learn import softmax
 
 _LEAST_WINDOWS = 10
-
-
-def careful_temperature(logits: Logits, class_indices: IntArray) -> float:
-    """The temperature that fits these windows and one more that was answered wrong.
-
-    With twenty windows and no error the likelihood asks for a temperature of 0: certainty about everything. As in
-    Laplace's rule of succession, one more window at the median margin is taken to have gone to the runner-up; among
-    thousands it does not count.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n_windows, n_classes)
-        Of windows that the model was not fitted on.
-    class_indices : ndarray of shape (n_windows,), int
-
-    Examples
-    --------
-    >>> sure = np.tile([[3.0, -3.0]], (20, 1))
-    >>> careful_temperature(sure, np.zeros(20, np.int64)) > 1.0
-    True
-    """
-    ranked = np.sort(logits, axis=1)
-    margins = ranked[:, -1] - ranked[:, -2]
-    middle = int(np.argsort(margins, kind="stable")[len(margins) // 2])
-    runner_up = int(np.argsort(logits[middle], kind="stable")[-2])
-    return fit_temperature(np.vstack([logits, logits[middle]]), np.append(class_indices, runner_up))
 
 
 def calibrated(logits: Logits, temperature: float) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from schemas import Channel, DataFacts, Grid, HeadFacts, ModelCard, NoveltyFacts
+from schemas import Channel, DataFacts, Grid, ModelCard, NoveltyFacts
 from schemas.card import describe_problems
 from trainer.data import CutOptions, CutPlan, WindowedData, cut_source, plan_cut, read_source
 from trainer.data.plan import DEFAULT_MIN_PRESENT
@@ -21,7 +21,6 @@ from trainer.export.novelty import METHOD
 from trainer.fit.cross_validation import Report
 from trainer.fit.options import FitOptions
 from trainer.fit.pipeline import FitResult, fit
-from trainer.learn import MLPClassifier
 
 _LIBRARIES = ("numpy", "scipy", "onnx", "onnxruntime")
 _LEAST_MIN_PRESENT = 0.01
@@ -137,11 +136,11 @@ def model_card(result: FitResult, plan: CutPlan) -> ModelCard:
             hop_length=data.hop_length,
             grid=Grid(policy=plan.policy, max_age_s=plan.max_age_s or 0.0),
             min_present=_min_present(data, plan),
-            features=result.candidate.extractor.card_blocks,
-            head=HeadFacts(kind=options.head, hyper_parameters=_hyper_parameters(result)),
+            features=result.model.extractor.card_blocks,
+            head=result.head_facts,
             temperature=result.temperature,
             unsure_below=result.unsure_below,
-            novelty=NoveltyFacts(method=METHOD, false_alarm_rate=result.novelty.false_alarm_rate),
+            novelty=NoveltyFacts(method=METHOD, false_alarm_rate=result.model.novelty.false_alarm_rate),
             data=DataFacts(
                 sha256=data.sha256(),
                 rows_per_class=data.rows_per_class(),
@@ -165,15 +164,6 @@ def _min_present(data: WindowedData, plan: CutPlan) -> float:
         return DEFAULT_MIN_PRESENT
     sparsest = np.floor(float(data.present.min()) * 1e4) / 1e4
     return float(max(_LEAST_MIN_PRESENT, min(DEFAULT_MIN_PRESENT, sparsest)))
-
-
-def _hyper_parameters(result: FitResult) -> dict[str, Any]:
-    head = result.head
-    if isinstance(head, MLPClassifier):
-        wanted = ("hidden_layer_sizes", "activation", "optimiser", "learning_rate", "l2", "batch_size")
-        found = {name: value for name, value in head.get_params().items() if name in wanted}
-        return found | {"hidden_layer_sizes": list(head.hidden_layer_sizes), "epochs": head.best_epoch_}
-    return {"C": head.C}
 
 
 def _notes(result: FitResult) -> list[str]:
