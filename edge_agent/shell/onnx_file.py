@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from edge_agent.shell.protobuf import FormatError, Once, as_bytes, as_int, as_ints, as_text, fields
 
-DATA_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
+DATA_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 """``TensorProto.DataType`` of what a Telltale graph may hold."""
 
-_ITEM_BYTES = {"float32": 4, "uint8": 1, "int8": 1, "int32": 4, "int64": 8, "bool": 1, "float64": 8}
+_ITEM_BYTES = {"float32": 4, "uint8": 1, "int8": 1, "int32": 4, "int64": 8, "bool": 1, "float16": 2, "float64": 8}
 
 
 @dataclass(slots=True)

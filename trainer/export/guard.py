@@ -25,8 +25,10 @@ ALLOWED_OPERATORS = frozenset(
             "Div",
             "Exp",
             "Greater",
+            "GreaterOrEqual",
             "IsNaN",
             "Less",
+            "LessOrEqual",
             "Log",
             "Max",
             "Min",
@@ -36,7 +38,7 @@ ALLOWED_OPERATORS = frozenset(
             "Sub",
             "Where",
         ),
-        *("ArgMax", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"),
+        *("ArgMax", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "TopK"),
         *(
             "Cast",
             "Clip",
@@ -50,7 +52,7 @@ ALLOWED_OPERATORS = frozenset(
             "Transpose",
             "Unsqueeze",
         ),
-        *("Conv", "Gemm", "MatMul", "Relu", "Sigmoid", "Softmax", "Tanh"),
+        *("Conv", "Gemm", "HardSigmoid", "MatMul", "Relu", "Sigmoid", "Softmax", "Tanh"),
     }
 )
 """What feature graphs and heads are made of. Every one is known to the gateway's guard too."""
@@ -60,6 +62,9 @@ _BYTES_PER_VALUE: dict[int, int] = {
     TensorProto.INT64: 8,
     TensorProto.INT32: 4,
     TensorProto.BOOL: 1,
+    # Weights stored small (`trainer.export.quantise`), cast to float32 by the graph itself.
+    TensorProto.FLOAT16: 2,
+    TensorProto.INT8: 1,
 }
 _OUTPUTS = {
     "label": (TensorProto.INT64, "int64", 1),
@@ -160,7 +165,7 @@ def _tensor_problems(model: ModelProto) -> Iterator[str]:
             continue
         size = _BYTES_PER_VALUE.get(tensor.data_type)
         if size is None:
-            yield f"{name}: float32, int64, int32 or bool expected, got data type {tensor.data_type}"
+            yield f"{name}: float32, int64, int32, bool, float16 or int8 expected, got data type {tensor.data_type}"
             continue
         if any(length < 0 for length in tensor.dims):
             yield f"{name}: lengths of at least 0 expected, got {list(tensor.dims)}"

@@ -1,14 +1,20 @@
 """Windows to features, written once as an ONNX graph: the trainer runs the very nodes that ship.
 
 One job: the builder of graphs, what a window is before any feature is taken (nothing missing, every channel in its own
-scale), the blocks `raw`, `statistics` and `spectral`, and the extractor that runs them. What may not enter: heads and
-thresholds (they belong to `trainer.export`), files, labels, and any second implementation of a feature in numpy (those
-live in the tests).
+scale), the blocks `raw`, `statistics`, `spectral`, `quantiles`, `minirocket`, `multirocket` and `hydra`, what of them
+is fitted on training windows without labels, and the extractor that runs them. What may not enter: heads and thresholds
+(they belong to `trainer.export`), files, labels, and any second implementation of a feature in numpy (those live in the
+tests).
 """
 
-from trainer.features.block import Block, Features
+from trainer.features.block import Block, Features, FittableBlock
 from trainer.features.extractor import BLOCKS, FeatureExtractor, blocks_of
+from trainer.features.fitting import Probe
 from trainer.features.graph import IR_VERSION, OPSET, Graph, Value
+from trainer.features.hydra_block import HydraBlock
+from trainer.features.minirocket_block import MiniRocketBlock
+from trainer.features.multirocket_block import MultiRocketBlock
+from trainer.features.quantiles_block import QuantilesBlock
 from trainer.features.raw_block import RawBlock
 from trainer.features.scaling import ChannelScaling, fit_scaling
 from trainer.features.spectral_block import SpectralBlock
@@ -22,7 +28,13 @@ __all__ = [
     "ChannelScaling",
     "FeatureExtractor",
     "Features",
+    "FittableBlock",
     "Graph",
+    "HydraBlock",
+    "MiniRocketBlock",
+    "MultiRocketBlock",
+    "Probe",
+    "QuantilesBlock",
     "RawBlock",
     "SpectralBlock",
     "StatisticsBlock",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from trainer.features.graph import Graph, Value
 from trainer.features.scaling import ChannelScaling
+
+if TYPE_CHECKING:
+    from trainer.features.fitting import Probe
 
 FLOOR = 1e-3
 """Smallest deviation that means anything, in scales of the channel; its square is the smallest power.
@@ -26,10 +29,13 @@ class Signals:
 
     Parameters
     ----------
+    given : Value of shape (N, n_channels, window_length)
+        As it came: in the units of the channels, NaN = missing value.
     window : Value of shape (N, n_channels, window_length)
-        The scaled channels.
+        The scaled channels, a missing value being the mean of its channel.
     derived : Value of shape (N, n_channels + n_groups, window_length)
-        The scaled channels, then the magnitude of every sensor with three axes.
+        The same, then the magnitude of every sensor with three axes.
+    scaling : ChannelScaling
     channels, derived_channels : tuple of str
         Their names.
     window_length : int
@@ -38,8 +44,10 @@ class Signals:
         None where unknown: frequencies are then named by bin.
     """
 
+    given: Value
     window: Value
     derived: Value
+    scaling: ChannelScaling
     channels: tuple[str, ...]
     derived_channels: tuple[str, ...]
     window_length: int
@@ -81,6 +89,15 @@ class Block(Protocol):
         ...
 
 
+@runtime_checkable
+class FittableBlock(Block, Protocol):
+    """A block that has to see training windows before it can be built."""
+
+    def fitted(self, probe: Probe) -> Block:
+        """Return the block, fitted; ValueError where the windows are too short for it."""
+        ...
+
+
 def replace_missing(window: Value) -> Value:
     """Return the window with every NaN replaced by the mean of what is present in its channel; 0 if nothing is.
 
@@ -112,16 +129,22 @@ def signals_of_window(
     scales = graph.constant([[[scale] for scale in scaling.scales]])
     # At 1e9 scales squares and fourth powers still fit float32, and no sensor has such a resolution.
     scaled = (replace_missing(window) / scales).clip(-_LARGEST_SCALED, _LARGEST_SCALED)
-    groups = scaling.axis_groups
-    magnitudes = [(scaled.take(group.positions, axis=1) ** 2).sum(axis=1).sqrt() for group in groups]
     return Signals(
+        given=window,
         window=scaled,
-        derived=graph.concat([scaled, *magnitudes], axis=1),
+        derived=with_magnitudes(scaled, scaling),
+        scaling=scaling,
         channels=scaling.channels,
-        derived_channels=(*scaling.channels, *(group.name for group in groups)),
+        derived_channels=(*scaling.channels, *(group.name for group in scaling.axis_groups)),
         window_length=window_length,
         sampling_rate_hz=sampling_rate_hz,
     )
+
+
+def with_magnitudes(scaled: Value, scaling: ChannelScaling) -> Value:
+    """Return the channels, then the magnitude of every sensor with three axes."""
+    magnitudes = [(scaled.take(group.positions, axis=1) ** 2).sum(axis=1).sqrt() for group in scaling.axis_groups]
+    return scaled.graph.concat([scaled, *magnitudes], axis=1)
 
 
 def per_channel(parts: Sequence[tuple[Sequence[str], Value]], channels: Sequence[str]) -> Features:

@@ -156,7 +156,7 @@ ATTACKS: dict[Attack, str] = {
     _raw_data_too_short: "bytes for shape",
     _huge_dims: "bytes for shape",
     _negative_dims: "lengths of at least 0 expected",
-    _text_constant: "float32, int64, int32 or bool expected, got data type 8",
+    _text_constant: "float32, int64, int32, bool, float16 or int8 expected, got data type 8",
     _many_nodes: "nodes: 1 to 2000 expected, got",
     _no_nodes: "nodes: 1 to 2000 expected, got 0",
     _newer_opset: "opset_import: 17",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainer.export.guard import ALLOWED_OPERATORS
 from trainer.features import (
     BLOCKS,
     ChannelScaling,
@@ -20,6 +21,9 @@ from trainer.features import (
 CHANNELS = ("acc_x", "acc_y", "acc_z", "current")
 SCALING = ChannelScaling(CHANNELS, (1.0, 1.0, 1.0, 3.0))
 ALL_BLOCKS = (RawBlock(), StatisticsBlock(), SpectralBlock())
+EVERY_KIND = "raw+statistics+spectral+quantiles:300+minirocket:200+multirocket:400+hydra:200"
+# The fewest samples that each kind can be built for.
+SHORTEST = {"spectral": 4, "quantiles": 5, "minirocket": 9, "multirocket": 10, "hydra": 10}
 
 
 def _windows(n_windows: int, window_length: int, seed: int = 0) -> np.ndarray:
@@ -41,17 +45,110 @@ def test_raw_of_a_long_window_is_the_means_of_equal_pieces() -> None:
     assert extractor.names[366] == "acc_y.t0"
 
 
-@pytest.mark.parametrize("window_length", [1, 2, 3, 4, 5, 6, 7, 8, 10_000])
+@pytest.mark.parametrize("window_length", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 17, 10_000])
 @pytest.mark.parametrize("name", ["statistics+spectral", *BLOCKS])
 def test_every_length_works_or_says_why_not(name: str, window_length: int) -> None:
-    if "spectral" in name and window_length < 4:
-        with pytest.raises(ValueError, match="at least 4 samples"):
-            FeatureExtractor(blocks_of(name), SCALING, window_length)
+    shortest = max(SHORTEST.get(kind, 1) for kind in name.split("+"))
+    sized = name + ":168" if name in {"quantiles", "minirocket", "multirocket", "hydra"} else name
+    windows = _windows(2, window_length)
+    if window_length < shortest:
+        with pytest.raises(ValueError, match=f"at least {shortest} samples expected, got {window_length}"):
+            FeatureExtractor.fitted(blocks_of(sized), windows, CHANNELS)
         return
-    extractor = FeatureExtractor(blocks_of(name), SCALING, window_length)
-    features = extractor.transform(_windows(2, window_length))
+    extractor = FeatureExtractor.fitted(blocks_of(sized), windows, CHANNELS)
+    features = extractor.transform(windows)
     assert features.shape == (2, extractor.n_features)
     assert np.isfinite(features).all()
+
+
+@pytest.fixture(scope="module")
+def every_kind() -> FeatureExtractor:
+    return FeatureExtractor.fitted(blocks_of(EVERY_KIND), _windows(50, 128), CHANNELS, 50.0, seed=3)
+
+
+def test_spans_name_the_columns_of_each_kind(every_kind: FeatureExtractor) -> None:
+    assert list(every_kind.spans) == [part.partition(":")[0] for part in EVERY_KIND.split("+")]
+    stops = [0, *(span.stop for span in every_kind.spans.values())]
+    assert [span.start for span in every_kind.spans.values()] == stops[:-1]
+    assert stops[-1] == every_kind.n_features
+    windows = _windows(3, 128, seed=1)
+    alone = FeatureExtractor(blocks_of("spectral"), every_kind.scaling, 128, 50.0).transform(windows)
+    together = every_kind.transform(windows)[:, every_kind.spans["spectral"]]
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
+
+
+def test_fitting_depends_on_the_seed_and_on_nothing_else(every_kind: FeatureExtractor) -> None:
+    again = FeatureExtractor.fitted(blocks_of(EVERY_KIND), _windows(50, 128), CHANNELS, 50.0, seed=3, n_threads=1)
+    other = FeatureExtractor.fitted(blocks_of(EVERY_KIND), _windows(50, 128), CHANNELS, 50.0, seed=4)
+    assert again.model.SerializeToString(deterministic=True) == every_kind.model.SerializeToString(deterministic=True)
+    assert other.model.SerializeToString(deterministic=True) != every_kind.model.SerializeToString(deterministic=True)
+
+
+def test_a_block_is_fitted_the_same_whatever_stands_beside_it(every_kind: FeatureExtractor) -> None:
+    windows = _windows(5, 128, seed=1)
+    alone = FeatureExtractor.fitted(blocks_of("hydra:200"), _windows(50, 128), CHANNELS, 50.0, seed=3)
+    np.testing.assert_array_equal(alone.transform(windows), every_kind.transform(windows)[:, every_kind.spans["hydra"]])
+
+
+def test_a_fitted_graph_is_valid_small_and_made_of_allowed_operators(every_kind: FeatureExtractor) -> None:
+    onnx.checker.check_model(every_kind.model, full_check=True)
+    assert {node.op_type for node in every_kind.model.graph.node} <= ALLOWED_OPERATORS
+
+
+@pytest.mark.parametrize(
+    "name", ["minirocket:50000", "multirocket:890", "multirocket:1340", "multirocket:50000", "hydra:50000"]
+)
+@pytest.mark.parametrize("window_length", [128, 10_000])
+def test_the_number_of_nodes_has_a_bound(name: str, window_length: int) -> None:
+    extractor = FeatureExtractor.fitted(blocks_of(name), _windows(1, window_length), CHANNELS)
+    assert len(extractor.model.graph.node) <= 1_500
+
+
+@pytest.mark.parametrize("kind", ["minirocket", "multirocket", "hydra"])
+@pytest.mark.parametrize("n_features", [84, 500, 1000, 2500, 10_000])
+def test_a_budget_is_used_up_and_never_exceeded(kind: str, n_features: int) -> None:
+    for window_length in (20, 300):
+        extractor = FeatureExtractor.fitted(blocks_of(f"{kind}:{n_features}"), _windows(3, window_length), CHANNELS)
+        assert 0.9 * n_features <= extractor.n_features <= n_features
+        assert extractor.card_blocks[0].n_features == extractor.n_features
+        assert len(set(extractor.names)) == extractor.n_features
+
+
+@given(
+    st.lists(
+        st.floats(width=32, allow_infinity=False)
+        | st.sampled_from([1e30, -1e30, 3.4e38, 1e-40, 0.0, float("nan"), float("inf")]),
+        min_size=48,
+        max_size=48,
+    ),
+    st.booleans(),
+)
+def test_no_window_gives_a_fitted_feature_that_is_not_finite(values: list[float], varies_in_length: bool) -> None:
+    window = np.asarray(values, dtype=np.float32).reshape(1, 4, 12)
+    features = _fitted(varies_in_length).transform(window)
+    assert np.isfinite(features).all()
+
+
+_fitted_extractors: dict[bool, FeatureExtractor] = {}
+
+
+def _fitted(varies_in_length: bool) -> FeatureExtractor:
+    if varies_in_length not in _fitted_extractors:
+        windows = _windows(8, 12)
+        if varies_in_length:
+            windows[::2, :, 9:] = np.nan
+        blocks = blocks_of("quantiles:100+minirocket:2100+multirocket:100+hydra:100")
+        _fitted_extractors[varies_in_length] = FeatureExtractor.fitted(blocks, windows, CHANNELS)
+    return _fitted_extractors[varies_in_length]
+
+
+def test_fitted_features_are_the_same_alone_and_among_others(every_kind: FeatureExtractor) -> None:
+    windows = _windows(64, 128, seed=2)
+    together = every_kind.transform(windows)
+    alone = np.vstack([every_kind.transform(window[None]) for window in windows])
+    far_apart = ~np.isclose(alone, together, rtol=1e-4, atol=1e-4)
+    # A response that lies on its bias to the last bit may fall on either side.
+    assert far_apart.mean() <= 1e-4
 
 
 def test_a_window_gives_the_same_features_alone_and_among_others() -> None:
@@ -145,12 +242,52 @@ def test_windows_of_another_shape_are_refused() -> None:
 
 
 def test_unknown_and_missing_blocks_are_refused() -> None:
-    with pytest.raises(ValueError, match="some of raw, statistics, spectral expected, got 'wavelet'"):
+    with pytest.raises(ValueError, match=r"some of raw, statistics, spectral, quantiles, .* expected, got 'wavelet'"):
         blocks_of("wavelet")
     with pytest.raises(ValueError, match="blocks: at least one"):
         FeatureExtractor([], SCALING, 8)
     with pytest.raises(ValueError, match="window_length: at least 1"):
         FeatureExtractor([RawBlock()], SCALING, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("raw:100", "'raw' without a number expected, got 'raw:100'"),
+        ("minirocket:", "minirocket:84 to minirocket:50000 expected, got 'minirocket:'"),
+        ("minirocket:83", "got 'minirocket:83'"),
+        ("hydra:1e3", "got 'hydra:1e3'"),
+        ("multirocket:50001", "got 'multirocket:50001'"),
+        ("raw+statistics+raw", "every kind once expected, got 'raw' twice"),
+    ],
+)
+def test_a_name_that_means_nothing_is_one_clear_error(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        blocks_of(name)
+
+
+@pytest.mark.parametrize("kind", ["minirocket", "multirocket", "hydra"])
+def test_a_block_that_was_never_fitted_says_so(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"{kind} features: a fitted block expected"):
+        FeatureExtractor(blocks_of(kind), SCALING, 128)
+
+
+def test_fitting_without_windows_is_refused() -> None:
+    with pytest.raises(ValueError, match="with windows expected, got \\(0, 4, 16\\)"):
+        FeatureExtractor.fitted(blocks_of("minirocket"), _windows(1, 16)[:0], CHANNELS)
+
+
+def test_the_card_states_budget_dilations_and_seed_but_no_biases(every_kind: FeatureExtractor) -> None:
+    parameters = {block.kind: block.parameters for block in every_kind.card_blocks}
+    assert parameters["minirocket"] | {"scales": None} == {
+        "n_features": 200,
+        "dilations": [1, 2, 6, 15],
+        "seed": 3,
+        "masked": False,
+        "magnitudes": False,
+        "scales": None,
+    }
+    assert parameters["hydra"]["dilations"] == [1, 2, 4, 8]
 
 
 @pytest.mark.real_data
