@@ -7,10 +7,23 @@ what they share lies in `signals` and `schemas`).
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trainer.learn.deep_belief import DeepBeliefClassifier
+    from trainer.learn.kmeans import KMeans
     from trainer.learn.logistic import LogisticClassifier
+    from trainer.learn.mixture import GaussianMixture
     from trainer.learn.mlp import MLPClassifier
+    from trainer.learn.rbm import RestrictedBoltzmannMachine
+    from trainer.learn.ridge import RidgeClassifier
 
-__all__ = ["LogisticClassifier", "MLPClassifier"]
+__all__ = [
+    "DeepBeliefClassifier",
+    "GaussianMixture",
+    "KMeans",
+    "LogisticClassifier",
+    "MLPClassifier",
+    "RestrictedBoltzmannMachine",
+    "RidgeClassifier",
+]
 
 
 def __getattr__(name: str) -> type:

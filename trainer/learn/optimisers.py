@@ -47,8 +47,8 @@ class Optimiser(Protocol):
         """Return the state before the first step."""
         ...
 
-    def step(self, vector: FloatArray, gradient: FloatArray, state: State) -> None:
-        """Move the vector one step, in place, and bring the state up to date."""
+    def step(self, vector: FloatArray, gradient: FloatArray, state: State, rate_factor: float = 1.0) -> None:
+        """Move the vector one step, in place, and bring the state up to date; a schedule multiplies the rate."""
         ...
 
 
@@ -87,11 +87,11 @@ class SGD:
         """Return a state without velocity."""
         return State(0, np.zeros_like(vector), np.empty(0, dtype=vector.dtype), np.empty_like(vector))
 
-    def step(self, vector: FloatArray, gradient: FloatArray, state: State) -> None:
+    def step(self, vector: FloatArray, gradient: FloatArray, state: State, rate_factor: float = 1.0) -> None:
         """Move the vector one step, in place."""
         state.n_steps += 1
         velocity, scaled = state.first, state.scratch
-        np.multiply(gradient, self.learning_rate, out=scaled)
+        np.multiply(gradient, rate_factor * self.learning_rate, out=scaled)
         velocity *= self.momentum
         velocity -= scaled
         if self.nesterov:
@@ -137,7 +137,7 @@ class Adam:
         """Return a state whose sums are 0."""
         return State(0, np.zeros_like(vector), np.zeros_like(vector), np.empty_like(vector))
 
-    def step(self, vector: FloatArray, gradient: FloatArray, state: State) -> None:
+    def step(self, vector: FloatArray, gradient: FloatArray, state: State, rate_factor: float = 1.0) -> None:
         """Move the vector one step, in place."""
         state.n_steps += 1
         sums, squares, scratch = state.first, state.second, state.scratch
@@ -153,7 +153,7 @@ class Adam:
         np.sqrt(squares, out=scratch)
         scratch += self.epsilon / root
         np.divide(sums, scratch, out=scratch)
-        scratch *= self.learning_rate * to_mean / root
+        scratch *= rate_factor * self.learning_rate * to_mean / root
         vector -= scratch
 
 

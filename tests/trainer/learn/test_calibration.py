@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from trainer.learn.activations import softmax
 from trainer.learn.arrays import FloatArray, IntArray
-from trainer.learn.calibration import expected_calibration_error, fit_temperature
+from trainer.learn.calibration import careful_temperature, expected_calibration_error, fit_temperature
 from trainer.learn.losses import cross_entropy
 
 
@@ -84,3 +84,27 @@ def test_a_confidence_on_the_edge_belongs_to_the_bin_below() -> None:
     # Two bins. (0, 0.5]: 0.5 right, |1 - 0.5|. (0.5, 1]: 0.75 wrong, |0 - 0.75|. In one bin the two would cancel.
     probabilities = np.array([[0.5, 0.5], [0.25, 0.75]])
     assert expected_calibration_error(probabilities, np.array([0, 0]), n_bins=2) == (0.5 + 0.75) / 2
+
+
+def test_smoothed_targets_keep_a_separable_set_from_certainty() -> None:
+    logits, classes = np.array([[3.0, 0.0], [0.0, 3.0]]), np.array([0, 1])
+    # Two windows and one more for each class: the best probability of the true class is 3 / 4, a logit of log 3.
+    assert fit_temperature(logits, classes, label_smoothing=2 / (2 + 2)) == pytest.approx(3.0 / np.log(3.0))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_one_more_error_keeps_few_windows_from_certainty_and_is_nothing_among_many(n_classes: int) -> None:
+    logits, classes = sampled(20000, n_classes)
+    assert careful_temperature(logits, classes) == pytest.approx(fit_temperature(logits, classes), rel=1e-2)
+    sure = 3.0 * np.eye(n_classes)
+    assert fit_temperature(sure, np.arange(n_classes)) == 0.05
+    assert careful_temperature(sure, np.arange(n_classes)) > 1.0
+
+
+def test_one_column_and_two_ask_for_the_same_care() -> None:
+    logits, classes = sampled(30, 2)
+    difference = logits[:, 1] - logits[:, 0]
+    two = careful_temperature(np.stack([np.zeros(30), difference], axis=1), classes)
+    assert careful_temperature(difference, classes) == pytest.approx(two, rel=1e-9)
+    with pytest.raises(ValueError, match="at least one window"):
+        careful_temperature(np.zeros((0, 2)), np.zeros(0, dtype=int))

@@ -20,12 +20,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import trainer
-from trainer import LogisticClassifier, MLPClassifier
+from trainer import LogisticClassifier, MLPClassifier, RidgeClassifier
 from trainer.learn.arrays import AnyArray
 from trainer.learn.estimator import Classifier, NotFittedError
 
 _ROOT = Path(trainer.__file__).resolve().parents[1]
-HEADS = [LogisticClassifier, MLPClassifier]
+Kind = type[LogisticClassifier] | type[MLPClassifier] | type[RidgeClassifier]
+HEADS: list[Kind] = [LogisticClassifier, MLPClassifier, RidgeClassifier]
 X = np.array([[0.0, 1.0], [1.0, 0.0], [0.2, 0.9], [0.8, 0.1]] * 5)
 Y = np.array(["off", "on", "off", "on"] * 5)
 
@@ -37,7 +38,18 @@ class Frame(SimpleNamespace):
         return np.array(self.values, dtype=dtype)
 
 
-@pytest.mark.parametrize("head", [LogisticClassifier(), MLPClassifier()], ids=repr)
+VARIANTS = [
+    LogisticClassifier(),
+    LogisticClassifier(multi_class="one_vs_rest"),
+    LogisticClassifier(dtype="float32"),
+    MLPClassifier(),
+    MLPClassifier(weight_decay=0.1, dropout=0.1, label_smoothing=0.05, schedule="cosine"),
+    RidgeClassifier(),
+    RidgeClassifier(criterion="log_loss"),
+]
+
+
+@pytest.mark.parametrize("head", VARIANTS, ids=repr)
 def test_every_check_of_scikit_learn_holds(head: Classifier, capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         # The suite warns about classifiers that do not inherit from its base class: that is the point of ours.
@@ -55,7 +67,7 @@ def test_every_check_of_scikit_learn_holds(head: Classifier, capsys: pytest.Capt
 def test_scikit_learn_is_not_imported_to_fit_and_predict() -> None:
     program = (
         "import sys; import trainer; assert 'scipy' not in sys.modules\n"
-        "for head in (trainer.LogisticClassifier(), trainer.MLPClassifier(max_epochs=2)):\n"
+        "for head in (trainer.LogisticClassifier(), trainer.MLPClassifier(max_epochs=2), trainer.RidgeClassifier()):\n"
         "    head.fit([[0.0], [1.0], [0.1], [0.9]], [0, 1, 0, 1]).predict([[0.0]])\n"
         "try: trainer.LogisticClassifier().predict([[0.0]])\n"
         "except ValueError as error: print(type(error).__module__, 'sklearn' in sys.modules)\n"
@@ -72,16 +84,16 @@ def test_the_room_offers_its_two_heads_and_nothing_by_mistake() -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_scikit_learn_drives_the_heads(kind: type[LogisticClassifier] | type[MLPClassifier]) -> None:
+def test_scikit_learn_drives_the_heads(kind: Kind) -> None:
     pipeline = make_pipeline(StandardScaler(), kind())
     assert cross_val_score(pipeline, X, Y, cv=2).shape == (2,)
-    name = "C" if kind is LogisticClassifier else "l2"
+    name = {LogisticClassifier: "C", MLPClassifier: "l2", RidgeClassifier: "alpha"}[kind]
     search = GridSearchCV(kind(), {name: [0.1, 1.0]}, cv=2).fit(X, Y)
     assert search.best_params_[name] in {0.1, 1.0}
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_fitted_head_survives_pickling(kind: type[LogisticClassifier] | type[MLPClassifier]) -> None:
+def test_a_fitted_head_survives_pickling(kind: Kind) -> None:
     head = kind().fit(X, Y)
     assert pickle.loads(pickle.dumps(head)).predict_proba(X).tobytes() == head.predict_proba(X).tobytes()  # noqa: S301
     assert not hasattr(clone(head), "layers_")
@@ -89,7 +101,7 @@ def test_a_fitted_head_survives_pickling(kind: type[LogisticClassifier] | type[M
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 @pytest.mark.parametrize("kind", HEADS)
-def test_a_head_that_was_not_fitted_says_so(kind: type[LogisticClassifier] | type[MLPClassifier], method: str) -> None:
+def test_a_head_that_was_not_fitted_says_so(kind: Kind, method: str) -> None:
     with pytest.raises(NotFittedError, match="not fitted yet") as caught:
         getattr(kind(), method)(X)
     assert isinstance(caught.value, SklearnNotFittedError)
@@ -106,7 +118,7 @@ def test_parameters_are_shown_where_they_differ_and_unknown_ones_are_refused() -
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_columns_are_matched_by_name(kind: type[LogisticClassifier] | type[MLPClassifier]) -> None:
+def test_columns_are_matched_by_name(kind: Kind) -> None:
     frame = Frame(columns=["rms", "mean"], values=X)
     head = kind().fit(frame, Y)
     assert head.feature_names_in_.tolist() == ["rms", "mean"]
@@ -141,7 +153,7 @@ def test_columns_are_matched_by_name(kind: type[LogisticClassifier] | type[MLPCl
 )
 @pytest.mark.parametrize("kind", HEADS)
 def test_features_that_cannot_be_used_are_refused(
-    kind: type[LogisticClassifier] | type[MLPClassifier], bad: AnyArray, error: type[Exception], message: str
+    kind: Kind, bad: AnyArray, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         kind().fit(bad, Y)
@@ -164,9 +176,7 @@ def test_features_that_cannot_be_used_are_refused(
     ],
 )
 @pytest.mark.parametrize("kind", HEADS)
-def test_labels_that_cannot_be_used_are_refused(
-    kind: type[LogisticClassifier] | type[MLPClassifier], bad: AnyArray, message: str
-) -> None:
+def test_labels_that_cannot_be_used_are_refused(kind: Kind, bad: AnyArray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind().fit(X, bad)
 
@@ -187,6 +197,24 @@ def test_row_weights_that_cannot_be_used_are_refused(bad: AnyArray, message: str
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_another_number_of_features_is_refused(kind: type[LogisticClassifier] | type[MLPClassifier]) -> None:
+def test_another_number_of_features_is_refused(kind: Kind) -> None:
     with pytest.raises(ValueError, match=r"X has 1 features, but \w+ is expecting 2 features as input"):
         kind().fit(X, Y).predict(X[:, :1])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [LogisticClassifier(C=0.1), LogisticClassifier(multi_class="one_vs_rest"), MLPClassifier((16,), max_epochs=2)],
+    ids=repr,
+)
+def test_many_classes_of_two_windows_and_features_without_variance_are_fitted(
+    head: LogisticClassifier | MLPClassifier,
+) -> None:
+    generator = np.random.default_rng(0)
+    y = np.array([f"part-{number:04d}" for number in range(1000)]).repeat(2)
+    features = np.repeat(generator.normal(size=(1000, 8)), 2, axis=0)
+    features[:, 3] = 7.0
+    shares = head.fit(features, y).predict_proba(features[:4])
+    assert shares.shape == (4, 1000)
+    assert np.isfinite(shares).all()
+    assert head.predict(features[:1])[0].startswith("part-")

@@ -4,12 +4,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import MLPClassifier
+from trainer import LogisticClassifier, MLPClassifier
 from trainer.errors import DivergedError
 from trainer.learn import mlp
 from trainer.learn.arrays import FloatArray, IntArray
-from trainer.learn.network import Layer, forward, loss_and_gradients
+from trainer.learn.mlp import settings_for
+from trainer.learn.network import Layer, as_layers, forward, initialise, loss_and_gradients
 from trainer.learn.optimisers import OPTIMISERS
+from trainer.learn.schedules import SCHEDULES
 
 
 def rings(n_windows: int = 240, seed: int = 0) -> tuple[FloatArray, IntArray]:
@@ -165,6 +167,11 @@ def test_groups_of_another_length_are_refused() -> None:
         ({"l2": -1.0}, "l2: expected a number >= 0"),
         ({"batch_size": 2.5}, "batch_size: expected a whole number >= 1, got 2.5"),
         ({"validation_fraction": 1.0}, "validation_fraction: expected a number > 0 and < 1"),
+        ({"weight_decay": -1.0}, "weight_decay: expected a number >= 0"),
+        ({"dropout": 1.0}, "dropout: expected a number >= 0 and < 1, got 1.0"),
+        ({"input_dropout": -0.1}, "input_dropout: expected a number >= 0 and < 1"),
+        ({"label_smoothing": 2}, "label_smoothing: expected a number >= 0 and < 1, got 2"),
+        ({"schedule": "linear"}, "schedule: expected one of constant, cosine, plateau, got 'linear'"),
         ({"patience": 0}, "patience: expected a whole number >= 1"),
     ],
 )
@@ -194,3 +201,73 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own(monkeypatch: pyt
     assert sorted(first) == sorted(second) == X[:, 0].tolist()
     assert first != second
     assert first != X[:, 0].tolist()
+
+
+def test_decoupled_decay_shrinks_weights_beside_the_step_and_leaves_biases() -> None:
+    X, y = rings()
+    options: dict[str, Any] = {"early_stopping": False, "max_epochs": 1, "batch_size": 240, "l2": 0.0}
+    plain, decayed = (
+        MLPClassifier((6,), **options, learning_rate=0.01, weight_decay=decay, random_state=0).fit(X, y)
+        for decay in (0.0, 5.0)
+    )
+    start = as_layers(initialise([2, 6, 3], "relu", np.random.default_rng(0)), [2, 6, 3])
+    for before, one, other in zip(start, plain.layers_, decayed.layers_, strict=True):
+        # w - rate * decay * w, and the very step that was taken without: it does not pass through Adam's denominator.
+        assert other.weights == pytest.approx(one.weights - 0.01 * 5.0 * before.weights, rel=1e-12)
+        assert (other.bias == one.bias).all()
+
+
+def test_dropout_and_smoothing_are_for_fitting_only_and_soften_the_answers() -> None:
+    X, y = rings()
+    options: dict[str, Any] = {"early_stopping": False, "max_epochs": 60, "learning_rate": 0.01, "random_state": 0}
+    plain = MLPClassifier((24,), **options).fit(X, y)
+    others: list[dict[str, Any]] = [
+        {"dropout": 0.5},
+        {"label_smoothing": 0.3},
+        {"input_dropout": 0.5},
+    ]
+    for other in others:
+        soft = MLPClassifier((24,), **options, **other).fit(X, y)
+        assert soft.predict_proba(X).max(axis=1).mean() < plain.predict_proba(X).max(axis=1).mean() - 0.02
+        assert soft.predict_proba(X).tobytes() == soft.predict_proba(X).tobytes()
+        again = MLPClassifier((24,), **options, **other).fit(X, y)
+        assert again.layers_[0].weights.tobytes() == soft.layers_[0].weights.tobytes()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_learns(schedule: str) -> None:
+    X, y = rings()
+    head = MLPClassifier((24,), schedule=schedule, learning_rate=0.02, max_epochs=80, random_state=0).fit(X, y)
+    assert head.score(*rings(seed=1)) > 0.85
+
+
+def test_the_cosine_ends_in_steps_of_nothing() -> None:
+    X, y = rings()
+    losses = (
+        MLPClassifier(
+            (8,),
+            schedule="cosine",
+            learning_rate=0.05,
+            batch_size=240,
+            max_epochs=100,
+            early_stopping=False,
+            random_state=0,
+        )
+        .fit(X, y)
+        .loss_curve_
+    )
+    assert abs(losses[-1] - losses[-2]) < 0.01 * abs(losses[30] - losses[29])
+
+
+@pytest.mark.parametrize("n_classes", [2, 6])
+def test_twenty_windows_are_learned_nearly_as_well_as_by_a_linear_model(n_classes: int) -> None:
+    shares = []
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        y = np.arange(20 + 600) % n_classes
+        X = generator.normal(size=(620, 36)) + 1.2 * generator.normal(size=(n_classes, 36))[y]
+        head = MLPClassifier((64,), **settings_for(20), random_state=seed).fit(X[:20], y[:20])
+        linear = LogisticClassifier().fit(X[:20], y[:20])
+        shares.append((head.score(X[20:], y[20:]), linear.score(X[20:], y[20:])))
+    ours, theirs = np.mean(shares, axis=0)
+    assert ours > theirs - 0.04

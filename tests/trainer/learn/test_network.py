@@ -12,7 +12,9 @@ from trainer.learn.class_weights import row_weights
 from trainer.learn.losses import LOSSES
 from trainer.learn.network import (
     Layer,
+    Workspace,
     as_layers,
+    dropout_masks,
     forward,
     full_batch_objective,
     initialise,
@@ -40,10 +42,14 @@ def fourth_order_differences(
     return gradient
 
 
+@pytest.mark.parametrize("with_dropout", [False, True], ids=["whole", "dropout"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2], ids=["certain", "smoothed"])
 @pytest.mark.parametrize("hidden", HIDDEN, ids=lambda hidden: f"depth{len(hidden)}")
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_backpropagation_agrees_with_differences(loss: str, activation: str, hidden: tuple[int, ...]) -> None:
+def test_backpropagation_agrees_with_differences(
+    loss: str, activation: str, hidden: tuple[int, ...], label_smoothing: float, *, with_dropout: bool
+) -> None:
     generator = np.random.default_rng(7)
     n_classes = 2 if loss == "binary_cross_entropy" else 3
     layer_sizes = [4, *hidden, 1 if n_classes == 2 else n_classes]
@@ -52,32 +58,51 @@ def test_backpropagation_agrees_with_differences(loss: str, activation: str, hid
     vector = initialise(layer_sizes, activation, generator)
     # Biases away from 0: a gradient that forgets them must not pass.
     vector += 0.1 * generator.normal(size=vector.size)
-    keep_away_from_the_kink(vector, layer_sizes, X, activation)
-    options: dict[str, Any] = {"activation": activation, "loss": loss, "l2": 0.3, "sample_weight": weights}
+    masks = dropout_masks([(9, units) for units in hidden], 0.4, generator, np.float64) if with_dropout else None
+    keep_away_from_the_kink(vector, layer_sizes, X, activation, masks)
+    options: dict[str, Any] = {
+        "activation": activation,
+        "loss": loss,
+        "l2": 0.3,
+        "sample_weight": weights,
+        "label_smoothing": label_smoothing,
+    }
 
     def value(at: FloatArray) -> float:
-        return loss_and_gradients(as_layers(at, layer_sizes), X, y, **options)[0]
+        return loss_and_gradients(as_layers(at, layer_sizes), X, y, **options, masks=masks)[0]
 
-    gradient = np.empty_like(vector)
-    loss_and_gradients(as_layers(vector, layer_sizes), X, y, **options, out=as_layers(gradient, layer_sizes))
+    gradient, room = np.empty_like(vector), Workspace(layer_sizes, 12, np.float64)
+    loss_and_gradients(
+        as_layers(vector, layer_sizes),
+        X,
+        y,
+        **options,
+        masks=masks,
+        out=as_layers(gradient, layer_sizes),
+        workspace=room,
+    )
     numeric = fourth_order_differences(value, vector)
     assert np.abs(numeric).max() > 0.01  # a check against zeros would check nothing
     assert gradient == pytest.approx(numeric, rel=1e-6, abs=1e-9)
+    if masks is not None:
+        return  # the sum over blocks is for the heads without dropout
     in_blocks_loss, in_blocks = full_batch_objective(vector, layer_sizes, X, y, **options, block_length=4)
     assert in_blocks == pytest.approx(gradient, rel=1e-10, abs=1e-13)
     assert in_blocks_loss == pytest.approx(value(vector), rel=1e-13)
 
 
-def keep_away_from_the_kink(vector: FloatArray, layer_sizes: list[int], X: FloatArray, activation: str) -> None:
+def keep_away_from_the_kink(
+    vector: FloatArray, layer_sizes: list[int], X: FloatArray, activation: str, masks: list[FloatArray] | None
+) -> None:
     """Shift biases until no relu changes sides within the steps of the differences: it has no derivative at 0."""
     if activation != "relu":
         return
-    layers = as_layers(vector, layer_sizes)
-    for depth, layer in enumerate(layers[:-1]):
-        inputs = forward(layers[: depth + 1], X, activation)[-2] if depth else X
+    inputs = X
+    for depth, layer in enumerate(as_layers(vector, layer_sizes)[:-1]):
         for unit in range(layer.bias.size):
             while np.abs(inputs @ layer.weights[:, unit] + layer.bias[unit]).min() < 0.03:
                 layer.bias[unit] += 0.01
+        inputs = np.maximum(inputs @ layer.weights + layer.bias, 0.0) * (1.0 if masks is None else masks[depth])
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -86,6 +111,39 @@ def test_activation_derivatives_agree_with_differences(name: str) -> None:
     value, derivative = ACTIVATIONS[name].value, ACTIVATIONS[name].derivative
     numeric = np.array([fourth_order_differences(lambda at: float(value(at)[0]), z[[i]])[0] for i in range(4)])
     assert derivative(value(z)) == pytest.approx(numeric, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_in_place_are_those_of_a_new_array_and_step_back_by_their_derivative(name: str) -> None:
+    z, delta = np.array([-3.0, -0.7, 0.4, 2.5]), np.array([1.0, 2.0, -3.0, 4.0])
+    function = ACTIVATIONS[name]
+    a, in_place = function.value(z), z.copy()
+    assert function.value(in_place, out=in_place) is in_place
+    assert (in_place == a).all()
+    wanted = delta * function.derivative(a)
+    function.backward(delta, a)
+    assert (delta == wanted).all()
+
+
+def test_dropout_keeps_the_mean_and_drops_the_share_it_was_asked_for() -> None:
+    first, second = dropout_masks([(400, 300), (400, 20)], 0.3, np.random.default_rng(0), np.float32)
+    assert first.dtype == np.float32
+    assert first.shape == (400, 300)
+    assert second.shape == (400, 20)
+    assert np.mean(first == 0.0) == pytest.approx(0.3, abs=0.01)
+    assert first.mean() == pytest.approx(1.0, abs=0.01)
+    assert set(np.unique(first)) == {np.float32(0.0), np.float32(1 / 0.7)}
+
+
+def test_a_dropped_unit_is_as_good_as_gone() -> None:
+    generator = np.random.default_rng(0)
+    vector = initialise([3, 2, 3], "tanh", generator)
+    first, last = as_layers(vector, [3, 2, 3])
+    X, y = generator.normal(size=(5, 3)), np.arange(5) % 3
+    options: dict[str, Any] = {"activation": "tanh", "loss": "cross_entropy"}
+    with_mask, _ = loss_and_gradients([first, last], X, y, **options, masks=[np.tile([1.0, 0.0], (5, 1))])
+    alone = [Layer(first.weights[:, :1], first.bias[:1]), Layer(last.weights[:1], last.bias)]
+    assert with_mask == pytest.approx(loss_and_gradients(alone, X, y, **options)[0], rel=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
