@@ -1,6 +1,9 @@
 """Does a probability of 0.8 come true eight times in ten? One temperature that makes it so, and the error left."""
 
+import math
+
 import numpy as np
+from scipy.optimize import brentq
 
 from trainer.learn.arrays import FloatArray, IntArray
 from trainer.learn.losses import binary_cross_entropy, cross_entropy
@@ -8,7 +11,7 @@ from trainer.learn.losses import binary_cross_entropy, cross_entropy
 # Beyond these a temperature says "all of it" or "none of it": a separable set asks for 0, one without any relation
 # between logits and classes for infinity. Both would destroy the output of a model on windows it has not seen.
 _LOWEST, _HIGHEST = 0.05, 20.0
-_N_HALVINGS = 60
+_TOLERANCE = 1e-12
 
 
 def fit_temperature(logits: FloatArray, class_indices: IntArray, label_smoothing: float = 0.0) -> float:
@@ -36,7 +39,7 @@ def fit_temperature(logits: FloatArray, class_indices: IntArray, label_smoothing
     Notes
     -----
     Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017, section 4.2. In ``1 / T`` the cross-entropy is
-    convex, so its slope rises: halving the interval around its zero cannot go wrong. Labels do not change, since
+    convex, so its slope rises through 0 once: Brent's method finds where. Labels do not change, since
     dividing by a positive number keeps the order.
 
     Examples
@@ -64,13 +67,9 @@ def fit_temperature(logits: FloatArray, class_indices: IntArray, label_smoothing
         return _HIGHEST if slope(high) > 0.0 else 1.0
     if slope(high) <= 0.0:
         return _LOWEST
-    for _ in range(_N_HALVINGS):
-        middle = float(np.sqrt(low * high))
-        if slope(middle) < 0.0:
-            low = middle
-        else:
-            high = middle
-    return 1.0 / float(np.sqrt(low * high))
+    # Between brackets, so it cannot run away; a tenth of the steps that halving takes.
+    found = brentq(lambda logarithm: slope(math.exp(logarithm)), math.log(low), math.log(high), xtol=_TOLERANCE)
+    return math.exp(-float(found))
 
 
 def careful_temperature(logits: FloatArray, class_indices: IntArray) -> float:
