@@ -9,10 +9,10 @@ ROOMS := schemas signals edge_agent trainer demo
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs lock edge-clean mosquitto clean
+.PHONY: help demo test lint format bench bench-learning docs lock edge-clean mosquitto clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/demo.stamp ## sensors -> broker -> fit -> live labels -> table; ends with 0 only if every step held
 	$(BIN)/python -m demo $(ARGS)
@@ -33,6 +33,9 @@ format: $(VENV)/dev.stamp ## put the code into the one format
 
 bench: $(VENV)/dev.stamp mosquitto ## speeds and memory, beside a plain script doing the same work
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-learning: $(VENV)/dev.stamp rivals ## accuracy and cost on every problem, beside scikit-learn and aeon (ARGS=--resume to go on)
+	$(BIN)/python -m benchmarks archive streams deep_belief novelty $(ARGS)
 
 docs: $(VENV)/dev.stamp ## write the generated pages and schemas of docs/ anew
 	$(BIN)/python docs/generate.py
@@ -60,6 +63,19 @@ $(VENV)/%.stamp: requirements/%.txt requirements/build.txt pyproject.toml | $(VE
 mosquitto:
 	@bash .ci/mosquitto
 
+# aeon asks for an older numpy, so it lives apart. It is a rival and no part of anything: without it the run says so and goes on.
+.PHONY: rivals
+rivals: | $(VENV)/bin/python
+	@test -n "$(TELLTALE_RIVALS)" || $(MAKE) --no-print-directory $(VENV)/rivals/installed.stamp || \
+	  echo "make: aeon could not be installed; the benchmarks go on without it" >&2
+
+$(VENV)/rivals/installed.stamp: requirements/rivals.txt | $(VENV)/bin/python
+	@echo "installing requirements/rivals.txt into $(VENV)/rivals"
+	@rm -f $@
+	@$(BIN)/python -m venv $(VENV)/rivals
+	@$(VENV)/rivals/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/rivals.txt
+	@touch $@
+
 # No index address in the locks: they install through whatever index the user has configured (tests/project/test_locks.py).
 COMPILE := $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
@@ -68,6 +84,7 @@ lock: $(VENV)/dev.stamp ## resolve the locks anew after a change of pyproject.to
 	$(COMPILE) pyproject.toml --extra demo -c requirements/dev.txt -o requirements/demo.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/runtime.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) $(ARGS) --python-version 3.11 requirements/rivals.in -o requirements/rivals.txt
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

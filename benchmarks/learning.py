@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +15,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier as SklearnMLP
 from threadpoolctl import threadpool_limits
 
-from benchmarks.measure import MEBIBYTE, Effort, cpu_of_calls, ratio, spread
-from benchmarks.rivals import ROOT
+from benchmarks.measure import Effort, cpu_of_calls, ratio, spread
+from benchmarks.problems import datasets_folder
 from benchmarks.table import Table
+from benchmarks.trainer_command import run_trainer
 from trainer import LogisticClassifier, MLPClassifier
 
 Matrix = NDArray[np.floating]
@@ -162,7 +159,7 @@ def _uci_har(effort: Effort, work: Path) -> Table:
         "trainer fit on UCI HAR, official split by person",
         ("head", "wall, s", "CPU, s", "peak memory, MiB", "test accuracy", "macro F1", "model, KiB"),
     )
-    data = Path(os.environ.get("TELLTALE_DATASETS", ROOT.parent / "shared" / "datasets")) / "uci_har.npz"
+    data = datasets_folder() / "uci_har.npz"
     if not data.is_file():
         table.notes.append("skipped: uci_har.npz is not here; TELLTALE_DATASETS names the folder of the recordings")
         return table
@@ -172,28 +169,11 @@ def _uci_har(effort: Effort, work: Path) -> Table:
     for head in ("logistic", "mlp"):
         out = work / f"{head}.onnx"
         fitted, judged = work / f"{head}-fit.txt", work / f"{head}.json"
-        wall_s, cpu_s, peak_mib = _command("fit", str(data), "--out", str(out), "--head", head, output=fitted)
-        _command("evaluate", str(out), str(data), "--split", "test", "--json", output=judged)
+        wall_s, cpu_s, peak_mib = run_trainer("fit", str(data), "--out", str(out), "--head", head, output=fitted)
+        run_trainer("evaluate", str(out), str(data), "--split", "test", "--json", output=judged)
         figures = json.loads(judged.read_text())
         table.add(head, wall_s, cpu_s, peak_mib, figures["accuracy"], figures["macro_f1"], out.stat().st_size / 1024)
     table.notes.append(
         "once, not repeated; features and penalty chosen by grouped cross-validation; test people are not looked at"
     )
     return table
-
-
-def _command(*arguments: str, output: Path) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds of all its processes and peak memory in MiB of one ``trainer`` command."""
-    command = [sys.executable, "-c", "import sys; from trainer.cli import main; sys.exit(main())", *arguments]
-    begun_s = time.monotonic()
-    log = output.with_suffix(".log")
-    with output.open("wb") as file, log.open("wb") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=errors)
-        # wait4 tells what this one child has used; getrusage would add up all of them.
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        said = log.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"trainer {arguments[0]} ended with {process.returncode}:\n{said}")
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    return time.monotonic() - begun_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / MEBIBYTE

@@ -18,9 +18,9 @@ from signals import FloatArray
 from trainer.data import CutOptions, cut_source, plan_cut, read_source
 from trainer.export import Answers, FittedModel, export_model, forward_features
 from trainer.features import FeatureExtractor
-from trainer.fit import FeatureChoice, FitOptions, HeadKind, fit, model_card
+from trainer.fit import FitOptions, HeadKind, fit, model_card
 
-_MODELS: tuple[tuple[FeatureChoice, HeadKind], ...] = (
+_MODELS: tuple[tuple[str, HeadKind], ...] = (
     ("raw", "logistic"),
     ("raw", "mlp"),
     ("statistics", "logistic"),
@@ -53,7 +53,7 @@ def run(effort: Effort, work: Path) -> list[Table]:
     return [_speed(models, hard[:_BATCH], effort), _parity(models, hard)]
 
 
-def _fit(data: Path, out: Path, features: FeatureChoice, head: HeadKind) -> Exported:
+def _fit(data: Path, out: Path, features: str, head: HeadKind) -> Exported:
     source = read_source(data)
     plan = plan_cut(source, CutOptions())
     windows, _ = cut_source(source, plan)

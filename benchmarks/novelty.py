@@ -193,8 +193,9 @@ def _held_out_scores(rows: Rows) -> Scores:
     return scores
 
 
-def _folds(rows: Rows, n_folds: int = 5) -> Sequence[tuple[IntArray, IntArray]]:
+def _folds(rows: Rows, max_folds: int = 30) -> Sequence[tuple[IntArray, IntArray]]:
     names, units = np.unique(rows.units, return_inverse=True)
+    n_folds = min(max_folds, len(names))
     fold_of = np.random.default_rng(_SEED).permutation(np.arange(len(names)) % n_folds)[units]
     return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(n_folds)]
 

@@ -55,7 +55,7 @@ def write_result(
         "measured": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
         "effort": effort._asdict(),
         "machine": facts,
-        "tables": [table.as_json() for table in tables],
+        "tables": [table.as_json() for table in tables if table.is_kept],
     }
     folder.mkdir(parents=True, exist_ok=True)
     return _replace(folder / f"{name}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -32,6 +32,8 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[Cell, ...]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_kept: bool = True
+    """False: printed only, because the figures are not ours to publish."""
 
     def add(self, *cells: Cell) -> None:
         """Append a row.

@@ -21,6 +21,7 @@ from trainer.features.raw_block import RawBlock
 from trainer.features.scaling import ChannelScaling, fit_scaling
 from trainer.features.spectral_block import SpectralBlock
 from trainer.features.statistics_block import StatisticsBlock
+from trainer.features.summary_block import SummaryBlock
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -28,8 +29,8 @@ _SizedBlock = type[QuantilesBlock | MiniRocketBlock | MultiRocketBlock | HydraBl
 _SIZED: Mapping[str, _SizedBlock] = {
     block.kind: block for block in (QuantilesBlock, MiniRocketBlock, MultiRocketBlock, HydraBlock)
 }
-_PLAIN: Mapping[str, type[RawBlock | StatisticsBlock | SpectralBlock]] = {
-    block.kind: block for block in (RawBlock, StatisticsBlock, SpectralBlock)
+_PLAIN: Mapping[str, type[RawBlock | SummaryBlock | StatisticsBlock | SpectralBlock]] = {
+    block.kind: block for block in (RawBlock, SummaryBlock, StatisticsBlock, SpectralBlock)
 }
 
 BLOCKS: tuple[str, ...] = (*_PLAIN, *_SIZED)

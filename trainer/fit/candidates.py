@@ -30,6 +30,12 @@ MIN_CONVOLUTION_LENGTH = 10
 EDGE_BUDGET = 500
 """Random-convolution features of the small model."""
 
+_HYDRA_WORK = 2e9
+"""Windows times samples times features."""
+
+_CONVOLUTION_VALUES = 60_000_000
+"""Samples times features: what one window takes in memory, here and on the gateway, is a few times 4 bytes of it."""
+
 _MAX_WEIGHTS = 3_000_000
 """Of a head: with a thousand classes there is room for fewer features in a file that a gateway accepts."""
 
@@ -119,9 +125,9 @@ def feature_sets(choice: str, data: WindowedData) -> tuple[FeatureSet, ...]:
     --------
     >>> from trainer.data.examples import example_windows
     >>> [found.name for found in feature_sets("auto", example_windows())]
-    ['multirocket:50000', 'hydra:8000', 'statistics', 'statistics+spectral', 'raw']
+    ['minirocket:10000', 'hydra:8000', 'statistics', 'statistics+spectral', 'raw']
     >>> [found.name for found in feature_sets("edge", example_windows())]
-    ['minirocket:500', 'statistics']
+    ['minirocket:500', 'summary']
     """
     if choice not in {AUTO, EDGE}:
         blocks = blocks_of(choice)
@@ -131,10 +137,10 @@ def feature_sets(choice: str, data: WindowedData) -> tuple[FeatureSet, ...]:
     has_convolutions = data.window_length >= MIN_CONVOLUTION_LENGTH
     if choice == EDGE:
         small = f"minirocket:{EDGE_BUDGET}"
-        names = [(small, has_convolutions), ("statistics", True)]
+        names = [(small, has_convolutions), ("summary", True)]
     else:
         names = [
-            (f"multirocket:{convolution_budget(data)}", has_convolutions),
+            (f"minirocket:{minirocket_budget(data)}", has_convolutions),
             (f"hydra:{hydra_budget(data)}", has_convolutions),
             ("statistics", True),
             ("statistics+spectral", has_spectrum),
@@ -143,16 +149,29 @@ def feature_sets(choice: str, data: WindowedData) -> tuple[FeatureSet, ...]:
     return tuple(FeatureSet(name, "convolution" if ":" in name else "level") for name, fits in names if fits)
 
 
-def convolution_budget(data: WindowedData) -> int:
-    """How many features of random convolutions these windows are worth: many where there are few windows to compute."""
-    n_windows = len(data)
-    budget = 50_000 if n_windows <= 1000 else 20_000 if n_windows <= 4000 else 10_000
-    return max(500, min(budget, _MAX_WEIGHTS // (len(data.classes) + 2)))
+def minirocket_budget(data: WindowedData) -> int:
+    """How many features of random convolutions; fewer than 10,000 for windows beyond 6,000 samples and many classes.
+
+    On the problems of the public archives four times as many, with four poolings each (`multirocket`), answer no
+    better: ADR 0015.
+
+    Examples
+    --------
+    >>> from trainer.data.examples import example_windows
+    >>> minirocket_budget(example_windows())
+    10000
+    """
+    return _within_file(10_000, data)
 
 
 def hydra_budget(data: WindowedData) -> int:
-    """How many features of competing kernels."""
-    return max(500, min(8_000 if len(data) <= 4000 else 4_000, _MAX_WEIGHTS // (len(data.classes) + 2)))
+    """How many features of competing kernels: as many as the windows can be turned into within about half a minute."""
+    affordable = int(_HYDRA_WORK / (len(data) * data.window_length))
+    return _within_file(max(2_000, min(8_000, affordable // 1000 * 1000)), data)
+
+
+def _within_file(budget: int, data: WindowedData) -> int:
+    return max(500, min(budget, _MAX_WEIGHTS // (len(data.classes) + 2), _CONVOLUTION_VALUES // data.window_length))
 
 
 def build_pool(sets: Sequence[FeatureSet], data: WindowedData, seed: int, report: Report) -> Pool:
@@ -207,7 +226,7 @@ def _all_blocks(sets: Sequence[FeatureSet]) -> Iterator[Block]:
     for feature_set in sets:
         for part in feature_set.name.split("+"):
             seen.setdefault(part.partition(":")[0], part)
-    order = ("raw", "statistics", "spectral", "quantiles", "minirocket", "multirocket", "hydra")
+    order = ("raw", "summary", "statistics", "spectral", "quantiles", "minirocket", "multirocket", "hydra")
     for kind in order:
         if kind in seen:
             yield from blocks_of(seen[kind])

@@ -22,8 +22,8 @@ Logits = NDArray[np.float64]
 Features = NDArray[np.float64]
 
 # Far looser than the final fit: to compare two C, the third digit of the loss is enough.
-_TOLERANCE = 1e-3
-_MAX_ITERATIONS = 30
+_TOLERANCE = 2e-4
+_MAX_ITERATIONS = 100
 _BLOCK_LENGTH = 2048
 _LARGE = 500_000
 """Values in the fitted matrix from which float32 is used."""
@@ -41,6 +41,8 @@ class PenaltyPath:
         Features to give logits for.
     n_classes : int
         Of the problem; a class that is not among the fitted rows gets ever lower logits, as it should.
+    one_vs_rest : bool
+        A binary problem for each of more than two classes; the logits are then the logarithms of its sigmoids.
 
     Examples
     --------
@@ -51,7 +53,9 @@ class PenaltyPath:
     ((2,), True)
     """
 
-    def __init__(self, fitted: Logits, class_indices: IntArray, held_out: Logits, *, n_classes: int) -> None:
+    def __init__(
+        self, fitted: Logits, class_indices: IntArray, held_out: Logits, *, n_classes: int, one_vs_rest: bool = False
+    ) -> None:
         if fitted.shape[1] > len(fitted):
             # The optimum of an L2-penalised linear model lies in the span of the rows: rotated into it, nothing is
             # lost and the problem is as small as the number of windows. (Hastie & Tibshirani, Biostatistics 5 (2004),
@@ -64,7 +68,8 @@ class PenaltyPath:
         self._fitted: NDArray[np.floating[Any]] = np.ascontiguousarray(fitted, self._dtype)
         self._held_out: NDArray[np.floating[Any]] = np.ascontiguousarray(held_out, self._dtype)
         self._class_indices = class_indices
-        self._loss = loss_name_for(n_classes)
+        self._is_split = one_vs_rest and n_classes > 2
+        self._loss = "one_vs_rest" if self._is_split else loss_name_for(n_classes)
         self._layer_sizes = [fitted.shape[1], n_outputs_for(n_classes)]
         self._vector: NDArray[np.floating[Any]] = np.zeros(n_params(self._layer_sizes))
 
@@ -86,7 +91,8 @@ class PenaltyPath:
 
         self._vector = fit_lbfgs(objective, self._vector, max_iter=_MAX_ITERATIONS, tol=_TOLERANCE).vector
         layers = as_layers(self._vector.astype(self._dtype), self._layer_sizes)
-        return two_columns(forward(layers, self._held_out, "identity")[-1].astype(np.float64))
+        logits = two_columns(forward(layers, self._held_out, "identity")[-1].astype(np.float64))
+        return -np.logaddexp(0.0, -logits) if self._is_split else logits
 
 
 def two_columns(logits: Logits) -> Logits:

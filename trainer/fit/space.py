@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_COORDINATES = 1500
-"""More features than this are looked at from within the span of as many windows at most."""
+"""More features than this are looked at from within the span of the windows, all of them up to this many."""
+
+_N_DRAWN = 1200
+"""Windows whose span stands for all where there are more."""
 
 _BLOCK_LENGTH = 512
 _COLUMNS = 4096
@@ -25,7 +28,7 @@ class Space:
 
     A linear head with an L2 penalty lies in the span of the windows that it was fitted on, so up to 1,500 windows
     nothing is lost by working there (Hastie & Tibshirani, Biostatistics 5 (2004), 329-340). With more windows the span
-    of 1,500 of them, drawn at random, stands for all (the Nystroem method: Williams & Seeger, NIPS 2000).
+    of 1,200 of them, drawn at random, stands for all (the Nystroem method: Williams & Seeger, NIPS 2000).
 
     Attributes
     ----------
@@ -62,7 +65,8 @@ def make_space(standardised: Matrix, seed: int) -> Space:
     if n_features <= MAX_COORDINATES:
         return Space(standardised.astype(np.float64), None)
     generator = np.random.default_rng(seed)
-    drawn = np.sort(generator.permutation(n_windows)[:MAX_COORDINATES])
+    n_drawn = n_windows if n_windows <= MAX_COORDINATES else _N_DRAWN
+    drawn = np.sort(generator.permutation(n_windows)[:n_drawn])
     rows = standardised[drawn]
     gram = np.zeros((len(rows), len(rows)))
     for at in range(0, n_features, _COLUMNS):
