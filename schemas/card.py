@@ -58,7 +58,7 @@ class Grid(WireContract):
 class FeatureBlock(WireContract):
     """One block of the feature graph with the parameters it was built with."""
 
-    kind: str = Field(description="raw, statistics or spectral")
+    kind: str = Field(description="What the trainer calls it, for example statistics or minirocket")
     parameters: dict[str, Any] = Field(default_factory=dict)
     n_features: int = Field(ge=1)
 
@@ -66,8 +66,30 @@ class FeatureBlock(WireContract):
 class HeadFacts(WireContract):
     """The classifier on top of the features."""
 
-    kind: Literal["logistic", "ridge", "mlp", "deep-belief", "vote", "clusters"]
+    kind: Literal["logistic", "one-vs-rest", "ridge", "mlp", "deep-belief", "vote", "clusters"]
     hyper_parameters: dict[str, Any] = Field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """In words, with its hyper-parameters.
+
+        Examples
+        --------
+        >>> voices = [{"head": "ridge", "features": "minirocket:500", "alpha": 2.0}, {"head": "logistic", "C": 0.1}]
+        >>> str(HeadFacts(kind="vote", hyper_parameters={"voices": voices}))
+        'vote of ridge (features = minirocket:500, alpha = 2.0) and logistic (C = 0.1)'
+        """
+        voices = self.hyper_parameters.get("voices")
+        if isinstance(voices, list) and all(isinstance(voice, dict) for voice in voices):
+            told = [
+                _in_words(str(voice.get("head")), {k: v for k, v in voice.items() if k != "head"}) for voice in voices
+            ]
+            return f"{self.kind} of {' and '.join(told)}"
+        return _in_words(self.kind, self.hyper_parameters)
+
+
+def _in_words(kind: str, parameters: dict[str, Any]) -> str:
+    told = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return f"{kind} ({told})" if told else kind
 
 
 class NoveltyFacts(WireContract):

@@ -17,7 +17,7 @@ PROGRAMS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "edge-agent": (["-m", "edge_agent"], ("run", "check", "replay")),
     "trainer": (
         ["-c", "import sys; sys.argv[0] = 'trainer'; from trainer.cli import main; main()"],
-        ("fit", "evaluate", "predict", "inspect"),
+        ("fit", "evaluate", "predict", "inspect", "cluster", "report", "tune"),
     ),
     "python -m demo": (["-m", "demo"], ("plant", "train")),
 }

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -21,10 +21,17 @@ from docs.writers.schemas import contracts
 from edge_agent import cli as agent_cli
 from edge_agent.config import AgentConfig
 from edge_agent.shell.guard import ALLOWED_OPERATORS as GATEWAY_OPERATORS
-from schemas import ROUTES, Route
+from schemas import ROUTES, HeadFacts, Route
 from tests.edge_agent.small_model import write_model
+from tests.trainer.report.made import answers
+from tests.trainer.report.test_facts import facts_of
 from trainer.cli import app
+from trainer.data.examples import example_windows
 from trainer.export.guard import ALLOWED_OPERATORS as TRAINER_OPERATORS
+from trainer.features import BLOCKS
+from trainer.fit import AUTO, EDGE, HEADS
+from trainer.report import render_page
+from trainer.tune.space import candidate_blocks
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -182,3 +189,50 @@ def test_the_window_index_named_on_the_page_about_time_is_right() -> None:
     page = " ".join((DOCS / "time.md").read_text(encoding="utf-8").split())
     index, start = re.search(r"window ([0-9,]+) begins at ([0-9,.]+) s", page).groups()  # type: ignore[union-attr]  # its absence fails the test
     assert int(index.replace(",", "")) * 25 / 50 == float(start.replace(",", ""))
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_every_kind_of_feature_block_has_its_paragraph(kind: str) -> None:
+    paragraphs = (DOCS / "models.md").read_text(encoding="utf-8").split("\n\n")
+    assert [text for text in paragraphs if re.match(rf"\*\*`{kind}(\[:n\])?`\*\*", text)], kind
+
+
+@pytest.mark.parametrize("kind", get_args(HeadFacts.model_fields["kind"].annotation))
+def test_every_kind_of_head_that_a_card_can_name_is_explained(kind: str) -> None:
+    assert f"\n| `{kind}` | " in (DOCS / "models.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("choice", sorted({AUTO, EDGE, *HEADS}))
+def test_every_choice_of_features_and_head_is_named_on_the_page_about_learning(choice: str) -> None:
+    page = (DOCS / "learning.md").read_text(encoding="utf-8")
+    assert re.search(rf"`(--head |--features )?{choice}`", page), choice
+
+
+def report_sections() -> list[tuple[str, str]]:
+    """Key and title of every section of a report, read from a page."""
+    page = render_page(facts_of(answers([0, 1] * 20, [0, 1] * 20)))
+    return re.findall(r'<section id="([a-z0-9-]+)".*?<h2[^>]*>(.*?)</h2>', page, re.DOTALL)
+
+
+def test_every_section_of_a_report_is_explained_in_its_order() -> None:
+    rows = re.findall(
+        r"^\| ([^|`]+) \(`([a-z0-9-]+)`\) \| ", (DOCS / "report.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [(key, title) for title, key in rows] == report_sections()
+    assert len(rows) >= 10
+
+
+def test_the_page_about_tuning_says_how_many_sets_of_blocks_there_are() -> None:
+    stated = re.search(r"about (\d+)\s+sets\s+of\s+blocks", (DOCS / "tune.md").read_text(encoding="utf-8"))
+    assert stated is not None
+    assert int(stated[1]) == len(candidate_blocks(example_windows()))
+
+
+def test_the_index_of_decisions_names_every_page_by_its_title() -> None:
+    index = (DOCS / "adr" / "README.md").read_text(encoding="utf-8")
+    pages = sorted((DOCS / "adr").glob("0*.md"))
+    assert [page.name[:4] for page in pages] == [f"{number:04d}" for number in range(1, len(pages) + 1)]
+    for page in pages:
+        title = page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")[5:]
+        row = next(line for line in index.splitlines() if f"]({page.name})" in line)
+        assert row.replace("`", "").split(" | ")[1].rstrip(" |") == title.replace("`", ""), page.name

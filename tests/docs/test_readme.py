@@ -65,6 +65,9 @@ def test_the_readme_shows_each_command_that_ends_by_itself(repository: Path) -> 
         "trainer evaluate",
         "trainer predict",
         "trainer inspect",
+        "trainer report",
+        "trainer cluster",
+        "trainer tune",
         "edge-agent check",
         "edge-agent replay",
     ):
