@@ -1,10 +1,9 @@
-"""The four commands. Heavy modules are imported inside the command that needs them: ``--help`` answers at once."""
+"""The commands. Heavy modules are imported inside the command that needs them: ``--help`` answers at once."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +11,11 @@ from typing import Annotated, Literal
 import typer
 from typer.exceptions import TyperException
 
-from trainer.cli.console import Reporter, print_json, print_remarks, refusals, results
+from trainer.cli.cluster import cluster
+from trainer.cli.console import print_json, print_remarks, refusals, results
+from trainer.cli.fit import fit
+from trainer.cli.report import report
+from trainer.cli.tune import tune
 
 app = typer.Typer(
     name="trainer",
@@ -54,59 +57,7 @@ def _options(
     """Fit, evaluate and inspect models that label sensor time series."""
 
 
-@app.command()
-def fit(
-    data: DataArgument,
-    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="Model file to write (.onnx).")],
-    *,
-    features: Annotated[
-        Literal["auto", "raw", "statistics", "spectral"],
-        typer.Option(help="Feature blocks; auto = choose by grouped cross-validation."),
-    ] = "auto",
-    head: Annotated[Literal["logistic", "mlp"], typer.Option(help="Classifier on top of the features.")] = "logistic",
-    window: Annotated[float | None, typer.Option(metavar="S", help="Length of a window in seconds (streams).")] = None,
-    hop: Annotated[float | None, typer.Option(metavar="S", help="Start to start of two windows in seconds.")] = None,
-    grid: Annotated[
-        Literal["nearest", "linear", "hold"], typer.Option(help="How samples come onto the grid.")
-    ] = "nearest",
-    rate: Annotated[
-        float | None, typer.Option(metavar="HZ", help="Rate of the grid, where the file's is unknown or unfit.")
-    ] = None,
-    max_age: Annotated[
-        float | None, typer.Option(metavar="S", help="hold: how long a value stands; linear: longest gap bridged.")
-    ] = None,
-    min_present: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Below this share of present values a window is incomplete.")
-    ] = None,
-    min_purity: Annotated[
-        float, typer.Option(metavar="SHARE", help="Least share of the majority label in a window.")
-    ] = 0.8,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the model, [a-z0-9-]; the name of the data file by default.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same data and seed give the same bytes.")] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Fit a model on the training rows of DATA and write it as one ONNX file."""
-    from trainer.data import CutOptions
-    from trainer.fit import FitOptions, fit_file, model_name
-
-    with refusals(), Reporter() as report:
-        started = time.monotonic()
-        cut_options = CutOptions(window, hop, rate, grid, max_age, min_present, min_purity)
-        options = FitOptions(features, head, seed, name if name is not None else model_name(data))
-        written = fit_file(data, out, cut_options, options, report)
-        seconds = time.monotonic() - started
-    if as_json:
-        print_json({**written.as_dict(), "seconds": round(seconds, 3)})
-        return
-    from trainer.cli.tables import classes_table, metrics_table
-
-    print_remarks(written.remarks, is_json=False)
-    console = results()
-    console.print(metrics_table(written.card.metrics))
-    console.print(classes_table(written.evaluation))
-    console.print(f"wrote {out}: {written.n_bytes} bytes, sha256 {written.digest}, in {seconds:.1f} s", soft_wrap=True)
+app.command()(fit)
 
 
 @app.command()
@@ -127,13 +78,15 @@ def evaluate(
         judged = evaluate_model(load_model(model), source, split)
     print_remarks((*source.remarks, *judged.remarks), is_json=as_json)
     if as_json:
-        print_json({**judged.evaluation.as_dict(), "split": judged.split})
+        print_json(judged.as_dict())
         return
     from trainer.cli.tables import classes_table, figures_table
 
     console = results()
     console.print(figures_table(judged.evaluation, judged.split))
     console.print(classes_table(judged.evaluation))
+    if judged.groups is not None:
+        console.print(judged.groups.sentence(), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -172,6 +125,11 @@ def inspect(model: ModelArgument, *, as_json: JsonOption = False) -> None:
     console = results()
     for table in card_tables(loaded.card, loaded.digest, n_bytes):
         console.print(table)
+
+
+app.command()(cluster)
+app.command()(report)
+app.command()(tune)
 
 
 def main() -> None:

@@ -36,19 +36,34 @@ def figures_table(evaluation: Evaluation, split: str) -> Table:
     return table
 
 
+_MOST_COLUMNS = 20
+"""Classes whose confusions a terminal has room for."""
+
+_MOST_ROWS = 40
+
+
 def classes_table(evaluation: Evaluation) -> Table:
-    """Precision, recall, F1, number of windows, and what each class was taken for."""
-    table = Table(title="Classes (a row is what it was, a column what it was taken for)", title_justify="left")
-    for heading in ("class", "precision", "recall", "f1", "windows", *(_short(name) for name in evaluation.classes)):
+    """Precision, recall, F1, number of windows, and what each class was taken for.
+
+    With more than 20 classes without the last, with more than 40 only the 40 that were met worst.
+    """
+    names = evaluation.classes
+    shown, columns = list(range(len(names))), names if len(names) <= _MOST_COLUMNS else ()
+    title = "Classes (a row is what it was, a column what it was taken for)" if columns else "Classes"
+    if len(names) > _MOST_ROWS:
+        shown = sorted(shown, key=lambda index: evaluation.per_class[names[index]].f1)[:_MOST_ROWS]
+        title = f"Classes: the {_MOST_ROWS} of {len(names)} that were met worst"
+    table = Table(title=title, title_justify="left")
+    for heading in ("class", "precision", "recall", "f1", "windows", *(_short(name) for name in columns)):
         table.add_column(heading, justify="left" if heading == "class" else "right")
-    for index, name in enumerate(evaluation.classes):
-        score = evaluation.per_class[name]
+    for index in shown:
+        score = evaluation.per_class[names[index]]
         counts = [
             Text(str(count), style="green" if column == index else "red" if count else "dim")
-            for column, count in enumerate(evaluation.confusion[index])
+            for column, count in enumerate(evaluation.confusion[index][: len(columns)])
         ]
         table.add_row(
-            Text(name),
+            Text(names[index]),
             _number(score.precision, 3),
             _number(score.recall, 3),
             _number(score.f1, 3),
@@ -67,7 +82,6 @@ def card_tables(card: ModelCard, digest: str, n_bytes: int) -> list[Table]:
     rate = card.sampling_rate_hz
     length = f"{card.window_length} samples" + (f" = {card.window_length / rate:g} s at {rate:g} Hz" if rate else "")
     facts = Table("fact", "value", title=f"Model {card.ref}", title_justify="left")
-    head = ", ".join(f"{name} = {value}" for name, value in sorted(card.head.hyper_parameters.items()))
     rows = {
         "file": f"{n_bytes} bytes, sha256 {digest}",
         "window": length if rate else f"{length}, rate unknown: it classifies windows, not streams",
@@ -77,7 +91,7 @@ def card_tables(card: ModelCard, digest: str, n_bytes: int) -> list[Table]:
         else card.grid.policy,
         "incomplete below": f"{card.min_present:.0%} of values present",
         "features": " + ".join(f"{block.kind} ({block.n_features})" for block in card.features),
-        "head": f"{card.head.kind} ({head})" if head else card.head.kind,
+        "head": str(card.head),
         "temperature": f"{card.temperature:.4g}",
         "unsure below": f"confidence {card.unsure_below:.4g}",
         "novelty": f"{card.novelty.method}; 1 in {1 / card.novelty.false_alarm_rate:.0f} familiar windows is above 1"

@@ -49,7 +49,7 @@ def tune(
         Path | None, typer.Option("--out", metavar="MODEL", help="Fit the recommended model and write it (.onnx).")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the model, [a-z0-9-]; the name of the data file by default.")
+        str | None, typer.Option(help="Name of the model: a to z, 0 to 9, hyphens; by default that of the data file.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of folds, blocks and heads.")] = 0,
     as_json: Annotated[

@@ -6,7 +6,7 @@ file, the field and what was expected.
 """
 
 from trainer.data.cutting import cut_source, drop_empty, stream_recordings, with_classes
-from trainer.data.folds import MAX_FOLDS, Fold, FoldPlan, overlapping, plan_folds
+from trainer.data.folds import MAX_FOLDS, MAX_GROUPS, Fold, FoldPlan, overlapping, plan_folds, plan_groups
 from trainer.data.plan import CutOptions, CutPlan, GridPolicy, plan_cut, plan_of_card
 from trainer.data.reading import ENDINGS, read_source
 from trainer.data.source import Arrays, Source, checked_source
@@ -15,6 +15,7 @@ from trainer.data.windowed import UNLABELLED, WindowedData
 __all__ = [
     "ENDINGS",
     "MAX_FOLDS",
+    "MAX_GROUPS",
     "UNLABELLED",
     "Arrays",
     "CutOptions",
@@ -30,6 +31,7 @@ __all__ = [
     "overlapping",
     "plan_cut",
     "plan_folds",
+    "plan_groups",
     "plan_of_card",
     "read_source",
     "stream_recordings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,9 @@ from trainer.data.windowed import WindowedData
 from trainer.errors import DatasetError
 
 MAX_FOLDS = 5
+
+MAX_GROUPS = 50
+"""More groups than this are held out a few at a time."""
 
 
 class Fold(NamedTuple):
@@ -86,8 +89,41 @@ def plan_folds(data: WindowedData, seed: int, max_folds: int = MAX_FOLDS) -> Fol
         remarks.append(
             f"{n_left} windows could not be judged: without their neighbours there is nothing of two classes to fit on"
         )
-    kind = "grouped " if grouped else "" if len(np.unique(units)) == len(data) else "blocked "
+    kind = "" if len(np.unique(units)) == len(data) else "blocked "
+    if grouped and _keeps_a_group_whole(data, units):
+        kind = "grouped "
     return FoldPlan(tuple(folds), units, f"{kind}{len(folds)}-fold cross-validation", tuple(remarks))
+
+
+def plan_groups(data: WindowedData, seed: int) -> FoldPlan:
+    """Folds in which every group is held out alone; with more than 50 groups, a few groups at a time.
+
+    The other rules are those of `plan_folds`: where a group alone holds a class, its recordings are split.
+
+    Raises
+    ------
+    DatasetError
+        If fewer than two groups are known, or a class has fewer than two windows.
+    """
+    n_groups = len(np.unique(data.groups[data.groups >= 0])) if data.group_key is not None else 0
+    if n_groups < 2:
+        raise DatasetError(
+            f"{data.name}: --folds groups: at least 2 groups (people, devices, runs) expected, got {n_groups or 'none'}"
+        )
+    plan = plan_folds(data, seed, min(n_groups, MAX_GROUPS))
+    held_out = [np.unique(data.groups[fold.held_out]) for fold in plan.folds]
+    if len(plan.folds) == n_groups and all(len(groups) == 1 for groups in held_out):
+        return replace(plan, name=f"leave-one-{str(data.group_key).replace(' ', '-')}-out cross-validation")
+    return plan
+
+
+def _keeps_a_group_whole(data: WindowedData, units: IntArray) -> bool:
+    """Whether some group is held out as one; where all were taken apart, nothing is grouped any more."""
+    for group in np.unique(data.groups[data.groups >= 0]):
+        inside = data.groups == group
+        if len(np.unique(units[inside])) == 1:
+            return True
+    return False
 
 
 def _remark(names: list[str], what: str) -> list[str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from schemas import ModelCard
 from signals import WindowSpec, find_overlap_hop
 from trainer.data.source import Source
+from trainer.data.windowed import WindowedData
 from trainer.errors import DatasetError
 
 GridPolicy = Literal["nearest", "linear", "hold"]
@@ -18,6 +19,7 @@ GridPolicy = Literal["nearest", "linear", "hold"]
 DEFAULT_WINDOW_LENGTH = 128
 LEAST_WINDOW_LENGTH = 8
 DEFAULT_MIN_PRESENT = 0.9
+_LEAST_MIN_PRESENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,24 @@ class CutPlan:
             max_age_s=self.max_age_s or self.window_length / self.sampling_rate_hz,
             min_present=DEFAULT_MIN_PRESENT if self.min_present is None else self.min_present,
         )
+
+
+def min_present_for(data: WindowedData, plan: CutPlan) -> float:
+    """What a card asks of a window: what was asked for; else 90 %, or as little as the sparsest ready-cut window had.
+
+    Examples
+    --------
+    >>> from trainer.data.examples import example_windows
+    >>> plan = CutPlan(32, 16, None, "nearest", None, None, 0.8)
+    >>> min_present_for(example_windows(), plan)
+    0.9
+    """
+    if plan.min_present is not None:
+        return plan.min_present
+    if data.is_stream:
+        return DEFAULT_MIN_PRESENT
+    sparsest = float(np.floor(float(data.present.min()) * 1e4) / 1e4)
+    return max(_LEAST_MIN_PRESENT, min(DEFAULT_MIN_PRESENT, sparsest))
 
 
 def plan_of_card(card: ModelCard) -> CutPlan:

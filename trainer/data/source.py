@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.labels import with_class_indices
 from trainer.errors import DatasetError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -90,6 +91,7 @@ def checked_source(
     """
     refuse = _Refusal(path)
     values = refuse.numeric(arrays, "X")
+    arrays, label_remarks = with_class_indices(path, arrays)
     if values.ndim == 2 or "t" in arrays:
         kind: Kind = "stream"
         refuse.unless(values.ndim == 2, "X", f"shape (n_samples, n_channels) for a stream expected, got {values.shape}")
@@ -120,7 +122,8 @@ def checked_source(
         _check_windowed(refuse, arrays, values)
     else:
         _check_stream(refuse, arrays, len(values))
-    return Source(path, kind, canonical, group_key, remarks + _missing_remarks(canonical["X"], canonical["channels"]))
+    missing = _missing_remarks(canonical["X"], canonical["channels"])
+    return Source(path, kind, canonical, group_key, remarks + label_remarks + missing)
 
 
 class _Refusal:

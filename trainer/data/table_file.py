@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.labels import MISSING_TEXTS
 from trainer.data.timestamps import infer_rate, seconds_of_numbers
 from trainer.errors import DatasetError
 
@@ -171,6 +172,8 @@ def _columns(path: Path, connection: duckdb.DuckDBPyConnection) -> Table:
     for position, name in enumerate(channels):
         values[:, position] = _numbers(path, connection, name)
     texts = {name: _texts(connection, name, n_rows, known=name in types) for name in RESERVED[1:]}
+    is_missing = np.isin(np.char.lower(texts["label"]), MISSING_TEXTS)
+    texts["label"] = np.where(is_missing, "", texts["label"])
     wrong = sorted({str(value) for value in np.unique(texts["split"])} - set(_SPLITS))
     if wrong:
         raise DatasetError(f"{path}: split: train or test expected, got {wrong[0]!r}")

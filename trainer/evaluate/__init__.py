@@ -5,6 +5,7 @@ in the tests.
 """
 
 from trainer.evaluate.confusion import balanced_accuracy, class_scores, confusion_matrix, macro_f1
+from trainer.evaluate.groups import GroupFacts, GroupScore, group_facts
 from trainer.evaluate.intervals import Interval, metric_intervals, wilson_interval
 from trainer.evaluate.metrics import (
     ClassScore,
@@ -16,11 +17,14 @@ from trainer.evaluate.metrics import (
 __all__ = [
     "ClassScore",
     "Evaluation",
+    "GroupFacts",
+    "GroupScore",
     "Interval",
     "balanced_accuracy",
     "class_scores",
     "confusion_matrix",
     "evaluate_probabilities",
+    "group_facts",
     "log_loss",
     "macro_f1",
     "metric_intervals",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,47 @@ def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.flo
     return out
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassCounts:
+    """What the scores of classes follow from: the diagonal of a confusion matrix and its sums, for one or for many.
+
+    Attributes
+    ----------
+    right, true, answered : ndarray of shape (..., n_classes)
+        Windows of a class that were named rightly, that were there, and that were called so.
+    """
+
+    right: NDArray[Any]
+    true: NDArray[Any]
+    answered: NDArray[Any]
+
+    @classmethod
+    def of(cls, confusion: NDArray[Any]) -> ClassCounts:
+        """Those of a confusion matrix ``(..., n_classes, n_classes)``."""
+        return cls(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1), confusion.sum(axis=-2))
+
+    def scores(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Precision, recall and F1 of each class; 0 where nothing was predicted or nothing was there."""
+        both = self.true + self.answered
+        return _ratio(self.right, self.answered), _ratio(self.right, self.true), _ratio(2 * self.right, both)
+
+    def accuracy(self) -> NDArray[np.float64]:
+        """Share of windows that were named rightly."""
+        return np.asarray(_ratio(self.right.sum(axis=-1), self.true.sum(axis=-1)))
+
+    def balanced_accuracy(self) -> NDArray[np.float64]:
+        """Mean recall over the classes that are there."""
+        _, recall, _ = self.scores()
+        is_there = self.true > 0
+        return np.asarray(_ratio((recall * is_there).sum(axis=-1), is_there.sum(axis=-1)))
+
+    def macro_f1(self) -> NDArray[np.float64]:
+        """Mean F1 over the classes that are there or were answered."""
+        _, _, f1 = self.scores()
+        counts = (self.true + self.answered) > 0
+        return np.asarray(_ratio((f1 * counts).sum(axis=-1), counts.sum(axis=-1)))
+
+
 def class_scores(confusion: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Precision, recall and F1 of each class; 0 where nothing was predicted or nothing was there.
 
@@ -36,9 +78,7 @@ def class_scores(confusion: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[
     ----------
     confusion : ndarray of shape (..., n_classes, n_classes)
     """
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    true, answered = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    return _ratio(right, answered), _ratio(right, true), _ratio(2 * right, true + answered)
+    return ClassCounts.of(confusion).scores()
 
 
 def balanced_accuracy(confusion: NDArray[Any]) -> NDArray[np.float64]:
@@ -48,13 +88,9 @@ def balanced_accuracy(confusion: NDArray[Any]) -> NDArray[np.float64]:
     -----
     Brodersen et al., *The balanced accuracy and its posterior distribution*, ICPR 2010.
     """
-    _, recall, _ = class_scores(confusion)
-    is_there = confusion.sum(axis=-1) > 0
-    return np.asarray(_ratio((recall * is_there).sum(axis=-1), is_there.sum(axis=-1)))
+    return ClassCounts.of(confusion).balanced_accuracy()
 
 
 def macro_f1(confusion: NDArray[Any]) -> NDArray[np.float64]:
     """Mean F1 over the classes that are there or were answered, for each matrix of ``(..., n_classes, n_classes)``."""
-    _, _, f1 = class_scores(confusion)
-    counts = (confusion.sum(axis=-1) + confusion.sum(axis=-2)) > 0
-    return np.asarray(_ratio((f1 * counts).sum(axis=-1), counts.sum(axis=-1)))
+    return ClassCounts.of(confusion).macro_f1()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals import IntArray
-from trainer.evaluate.confusion import balanced_accuracy, class_scores, macro_f1
+from trainer.evaluate.confusion import ClassCounts
 
 Interval = tuple[float, float]
 
@@ -72,16 +72,15 @@ def metric_intervals(
     Davison and Hinkley, *Bootstrap Methods and their Application*, section 3.8.
     """
     is_grouped = n_independent_groups(groups) > 0
-    confusions = _drawn_confusions(class_indices, predicted, n_classes, groups, seed)
-    right = np.trace(confusions, axis1=1, axis2=2)
+    drawn = _drawn_counts(class_indices, predicted, n_classes, groups, seed)
     if is_grouped:
-        accuracy = _percentiles(right / confusions.sum(axis=(1, 2)))
+        accuracy = _percentiles(drawn.accuracy())
     else:
         accuracy = wilson_interval(int((class_indices == predicted).sum()), len(class_indices))
     return {
         "accuracy": accuracy,
-        "balanced_accuracy": _percentiles(balanced_accuracy(confusions)),
-        "macro_f1": _percentiles(macro_f1(confusions)),
+        "balanced_accuracy": _percentiles(drawn.balanced_accuracy()),
+        "macro_f1": _percentiles(drawn.macro_f1()),
     }
 
 
@@ -117,15 +116,15 @@ def class_intervals(
     >>> round(low, 4), round(high, 4)
     (0.5958, 0.9821)
     """
-    confusions = _drawn_confusions(class_indices, predicted, n_classes, groups, seed)
-    precision, recall, f1 = class_scores(confusions)
+    drawn = _drawn_counts(class_indices, predicted, n_classes, groups, seed)
+    precision, recall, f1 = drawn.scores()
     is_grouped = n_independent_groups(groups) > 0
     found = []
     for index in range(n_classes):
         is_true, is_answered = class_indices == index, predicted == index
         n_true, n_answered, n_right = int(is_true.sum()), int(is_answered.sum()), int((is_true & is_answered).sum())
         # A resample without this class says nothing about it.
-        has_true, has_answered = confusions[:, index].sum(axis=-1) > 0, confusions[:, :, index].sum(axis=-1) > 0
+        has_true, has_answered = drawn.true[:, index] > 0, drawn.answered[:, index] > 0
         of_precision = wilson_interval(n_right, n_answered) if n_answered else None
         of_recall = wilson_interval(n_right, n_true) if n_true else None
         of_f1 = _percentiles(f1[has_true | has_answered, index]) if n_true or n_answered else None
@@ -221,19 +220,43 @@ def _percentiles(values: NDArray[Any]) -> Interval:
     return float(low), float(high)
 
 
-def _drawn_confusions(
+def _drawn_counts(
     class_indices: IntArray, predicted: IntArray, n_classes: int, groups: IntArray | None, seed: int
-) -> NDArray[Any]:
-    """Confusion matrices of a thousand resamples, shape ``(1000, n_classes, n_classes)``."""
+) -> ClassCounts:
+    """The counts of a thousand resamples of groups, or of windows, each of shape ``(1000, n_classes)``.
+
+    Whole matrices are never made: those of a thousand classes would fill 8 GB.
+    """
     generator = np.random.default_rng(seed)
-    by_group = _confusion_by_group(class_indices, predicted, n_classes, groups)
-    if by_group is None:
-        cells = np.bincount(class_indices * n_classes + predicted, minlength=n_classes * n_classes)
-        drawn = generator.multinomial(len(class_indices), cells / cells.sum(), size=_N_RESAMPLES)
-        return drawn.reshape(_N_RESAMPLES, n_classes, n_classes)
-    n_groups = len(by_group)
-    times = generator.multinomial(n_groups, np.full(n_groups, 1.0 / n_groups), size=_N_RESAMPLES)
-    return np.tensordot(times, by_group, axes=1)
+    if groups is not None and n_independent_groups(groups):
+        names, members = np.unique(groups, return_inverse=True)
+        size = (len(names), n_classes)
+        parts = _counts(members.reshape(-1), class_indices, predicted, np.ones(len(class_indices), np.int64), size)
+        times = generator.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=_N_RESAMPLES)
+        return ClassCounts(*(times @ part for part in parts))
+    # Windows of one cell of the confusion matrix are the same to every score; most of many cells are empty.
+    cells, n_inside = np.unique(class_indices * n_classes + predicted, return_counts=True)
+    drawn = generator.multinomial(len(class_indices), n_inside / n_inside.sum(), size=_N_RESAMPLES)
+    draw, cell = np.nonzero(drawn)
+    size = (_N_RESAMPLES, n_classes)
+    return ClassCounts(*_counts(draw, cells[cell] // n_classes, cells[cell] % n_classes, drawn[draw, cell], size))
+
+
+def _counts(
+    rows: IntArray, class_indices: IntArray, predicted: IntArray, weights: IntArray, size: tuple[int, int]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """How often each class was right, there, and answered in each row, each of shape ``(n_rows, n_classes)``."""
+    is_right = class_indices == predicted
+
+    def table(chosen: IntArray, columns: IntArray, counted: IntArray) -> IntArray:
+        sums = np.bincount(chosen * size[1] + columns, counted, minlength=size[0] * size[1])
+        return np.rint(sums).astype(np.int64).reshape(size)
+
+    return (
+        table(rows[is_right], class_indices[is_right], weights[is_right]),
+        table(rows, class_indices, weights),
+        table(rows, predicted, weights),
+    )
 
 
 def _drawn_sums(columns: NDArray[np.float64], groups: IntArray | None, seed: int) -> NDArray[np.float64]:
@@ -253,15 +276,3 @@ def _drawn_sums(columns: NDArray[np.float64], groups: IntArray | None, seed: int
         times = generator.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=size)
         sums[start : start + size] = times @ units
     return sums
-
-
-def _confusion_by_group(
-    class_indices: IntArray, predicted: IntArray, n_classes: int, groups: IntArray | None
-) -> NDArray[np.int64] | None:
-    """Counts of shape (n_groups, n_classes, n_classes), or None where windows are to count as independent."""
-    if groups is None or not n_independent_groups(groups):
-        return None
-    names, members = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), n_classes, n_classes), np.int64)
-    np.add.at(counts, (members.reshape(-1), class_indices, predicted), 1)
-    return counts

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from schemas import ModelCard
 from trainer.data import Source, WindowedData, cut_source, plan_of_card, with_classes
 from trainer.errors import DatasetError
+from trainer.evaluate.groups import GroupFacts, group_facts
 from trainer.evaluate.metrics import Evaluation, evaluate_probabilities
 from trainer.export import LoadedModel
 
@@ -26,6 +27,12 @@ class JudgedSplit:
     evaluation: Evaluation
     split: str
     remarks: tuple[str, ...]
+    groups: GroupFacts | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as ``trainer evaluate --json`` prints them; figures of groups where there are some."""
+        groups = {} if self.groups is None else self.groups.as_dict()
+        return {**self.evaluation.as_dict(), **groups, "split": self.split}
 
 
 def windows_for_model(source: Source, card: ModelCard) -> tuple[WindowedData, tuple[str, ...]]:
@@ -118,12 +125,15 @@ def evaluate_model(model: LoadedModel, source: Source, split: SplitChoice) -> Ju
     n_left_out = len(chosen) - len(labelled)
     judged = with_classes(labelled, model.card.classes)
     answers = model.run(judged.windows)
+    probabilities = np.asarray(answers.probabilities, np.float64)
     evaluation = evaluate_probabilities(
-        np.asarray(answers.probabilities, np.float64),
+        probabilities,
         judged.class_indices,
         model.card.classes,
         groups=judged.groups if judged.group_key else None,
         seed=model.card.data.seed,
     )
     unlabelled = (f"{n_left_out} unlabelled windows left out",) if n_left_out else ()
-    return JudgedSplit(evaluation, name, (*remarks, *split_remarks, *unlabelled))
+    is_right = probabilities.argmax(axis=1) == judged.class_indices
+    groups = group_facts(is_right, judged.groups, judged.group_key)
+    return JudgedSplit(evaluation, name, (*remarks, *split_remarks, *unlabelled), groups)

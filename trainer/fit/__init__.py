@@ -5,7 +5,8 @@ One job: choose, calibrate, judge, refit, write the card. What may not enter: te
 """
 
 from trainer.fit.options import AUTO, EDGE, HEADS, FitOptions, HeadKind, model_name
-from trainer.fit.pipeline import FitResult, fit, training_rows
+from trainer.fit.pipeline import fit, training_rows
+from trainer.fit.result import FitResult
 from trainer.fit.writing import WrittenModel, fit_file, model_card
 
 __all__ = [

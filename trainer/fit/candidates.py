@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from signals import IntArray
 from trainer.data import Fold, WindowedData
-from trainer.errors import DatasetError
+from trainer.errors import DatasetError, TrainerError
 from trainer.export import Standardiser, fit_standardiser
+from trainer.export.guard import size_problem
 from trainer.features import Block, FeatureExtractor, blocks_of
 from trainer.fit.cross_validation import Report
 from trainer.fit.options import AUTO, EDGE
@@ -174,15 +175,26 @@ def _within_file(budget: int, data: WindowedData) -> int:
     return max(500, min(budget, _MAX_WEIGHTS // (len(data.classes) + 2), _CONVOLUTION_VALUES // data.window_length))
 
 
-def build_pool(sets: Sequence[FeatureSet], data: WindowedData, seed: int, report: Report) -> Pool:
+def build_pool(sets: Sequence[FeatureSet], data: WindowedData, seed: int, report: Report, *, fan_out: int = 1) -> Pool:
     """Every set with the features of all windows.
 
     Scales of channels and biases of convolutions are taken from all training windows; they do not look at labels.
+
+    Parameters
+    ----------
+    sets : sequence of FeatureSet
+    data : WindowedData
+    seed : int
+    report : callable
+    fan_out : int
+        Weights that the head will have for every feature.
 
     Raises
     ------
     DatasetError
         If the windows are too short for a block that was asked for.
+    TrainerError
+        If no model with these blocks could be written.
     """
     blocks = list(_all_blocks(sets))
     report(f"features: {'+'.join(block.kind for block in blocks)}", 0, len(sets) + 1)
@@ -193,6 +205,10 @@ def build_pool(sets: Sequence[FeatureSet], data: WindowedData, seed: int, report
         raise DatasetError(
             f"{data.name}: X: windows of {data.window_length} samples do not do for {names}: {error}"
         ) from error
+    # Of several sets the model takes some: `export_model` knows which.
+    problem = size_problem(extractor.model, extractor.n_features, fan_out) if len(sets) == 1 else None
+    if problem is not None:
+        raise TrainerError(f"--features {sets[0].name}: {problem}; name fewer kinds, or a smaller size")
     features = extractor.transform(data.windows)
     candidates = []
     for number, feature_set in enumerate(sets):

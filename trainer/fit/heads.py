@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from signals import IntArray
 from trainer.data import Fold
 from trainer.export import NetworkHead, Standardiser, fit_standardiser
+from trainer.export.heads import Link
 from trainer.fit.candidates import Candidate
 from trainer.fit.cross_validation import Report, Trial
 from trainer.fit.options import FitOptions
@@ -50,20 +51,24 @@ def fit_voice(
     standardiser : Standardiser
         Of the candidate's features.
     """
+    link: Link = "one_vs_rest" if trial.setting.head == "one-vs-rest" else "softmax"
     if trial.setting.head == "ridge":
         problem = LeastSquares(candidate.space.coordinates, signed_targets(class_indices, n_classes))
         weights, bias = problem.solution(trial.setting.penalty)
         remarks: tuple[str, ...] = ()
     else:
-        head, remarks = fit_logistic(candidate.space.coordinates, class_indices, trial.setting.penalty)
+        head, remarks = fit_logistic(
+            candidate.space.coordinates, class_indices, trial.setting.penalty, one_vs_rest=link == "one_vs_rest"
+        )
         weights = np.asarray(head.layers_[0].weights, np.float64)
         bias = np.asarray(head.layers_[0].bias, np.float64)
     layers = [(candidate.space.weights_of(weights), bias)]
-    return NetworkHead.of(layers, temperature=temperature / trial.scale, standardiser=standardiser), remarks
+    own = NetworkHead.of(layers, temperature=temperature / trial.scale, link=link, standardiser=standardiser)
+    return own, remarks
 
 
 def fit_logistic(
-    features: Features, class_indices: IntArray, penalty: float
+    features: Features, class_indices: IntArray, penalty: float, *, one_vs_rest: bool = False
 ) -> tuple[LogisticClassifier, tuple[str, ...]]:
     """The logistic head at its optimum, and a remark where L-BFGS stopped short of it.
 
@@ -74,8 +79,10 @@ def fit_logistic(
     class_indices : ndarray of shape (n_windows,), int
     penalty : float
         C.
+    one_vs_rest : bool
+        A binary problem for each class.
     """
-    head = LogisticClassifier(C=penalty)
+    head = LogisticClassifier(C=penalty, multi_class="one_vs_rest" if one_vs_rest else "multinomial")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         head.fit(features, class_indices)

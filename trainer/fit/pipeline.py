@@ -7,88 +7,30 @@ by windows that the model in question was not fitted on; what is reported of the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import HeadFacts, Metric
+from schemas import HeadFacts
 from signals import IntArray
-from trainer.data import FoldPlan, WindowedData, drop_empty, plan_folds
+from trainer.data import FoldPlan, WindowedData, drop_empty, plan_folds, plan_groups
 from trainer.errors import DatasetError
-from trainer.evaluate import Evaluation, evaluate_probabilities
+from trainer.evaluate import evaluate_probabilities, group_facts
 from trainer.export import FittedModel, Head, Member, NetworkHead, Standardiser, VoteHead, fit_standardiser
 from trainer.features import FeatureExtractor
-from trainer.fit.candidates import FeatureSet, Pool, build_pool, feature_sets
-from trainer.fit.cross_validation import LinearHead, Report, Setting, Trial, try_all
+from trainer.fit.candidates import Candidate, FeatureSet, Pool, build_pool, feature_sets
+from trainer.fit.cross_validation import LinearHead, Report, Setting, Trial, best_trial, try_all, try_ridge
+from trainer.fit.flattery import Compared, find_flattery
 from trainer.fit.heads import fit_network, fit_voice, network_logits
 from trainer.fit.novelty import judged_novelty
 from trainer.fit.options import AUTO, EDGE, FitOptions
-from trainer.fit.recipe import Choice, Recipe
+from trainer.fit.recipe import Choice, Recipe, make_recipe
+from trainer.fit.result import FitResult
 from trainer.fit.threads import one_blas_thread
 from trainer.fit.thresholds import calibrated, unsure_below
 from trainer.learn import MLPClassifier
 from trainer.learn.calibration import careful_temperature
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FitResult:
-    """A fitted model in parts, ready to be written.
-
-    Attributes
-    ----------
-    data : WindowedData
-        The training windows that were used.
-    options : FitOptions
-    model : FittedModel
-        Extractor, standardiser, head and novelty: the parts that become one graph.
-    head_facts : HeadFacts
-        Kind of the head and its hyper-parameters, for the card.
-    temperature, unsure_below : float
-    probabilities : ndarray of shape (n_windows, n_classes)
-        Out-of-fold, calibrated; NaN for windows that no fold holds out.
-    evaluation : Evaluation
-        Of these.
-    plan : FoldPlan
-    trials : tuple of Trial
-        Everything that was tried.
-    remarks : tuple of str
-    """
-
-    data: WindowedData
-    options: FitOptions
-    model: FittedModel
-    head_facts: HeadFacts
-    temperature: float
-    unsure_below: float
-    probabilities: NDArray[np.float64]
-    evaluation: Evaluation
-    plan: FoldPlan
-    trials: tuple[Trial, ...]
-    remarks: tuple[str, ...]
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The figures for the card, each with the split it was measured on."""
-        intervals = self.evaluation.intervals
-        figures = {
-            "accuracy": self.evaluation.accuracy,
-            "balanced_accuracy": self.evaluation.balanced_accuracy,
-            "macro_f1": self.evaluation.macro_f1,
-            "log_loss": self.evaluation.log_loss,
-            "ece": self.evaluation.ece,
-        }
-        return [
-            Metric(
-                name=name,
-                split=self.plan.name,
-                value=round(value, 6),
-                low=round(intervals[name][0], 6) if name in intervals else None,
-                high=round(intervals[name][1], 6) if name in intervals else None,
-                n_windows=self.evaluation.n_windows,
-            )
-            for name, value in figures.items()
-        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +47,8 @@ class _Fitted:
     """Out-of-fold answers at the final choice and temperature: what thresholds are set by."""
     honest: NDArray[np.float64]
     """Out-of-fold answers, chosen and calibrated by other folds: what is reported."""
+    compared: Compared
+    """What is asked again under a random split."""
     trials: tuple[Trial, ...]
     remarks: tuple[str, ...]
 
@@ -156,18 +100,29 @@ def fit(data: WindowedData, options: FitOptions, report: Report) -> FitResult:
         If there is too little to fit on, naming what was expected.
     """
     rows, remarks = training_rows(data)
-    plan = plan_folds(rows, options.seed)
+    if options.folds == "groups":
+        plan = plan_groups(rows, options.seed)
+    else:
+        plan = plan_folds(rows, options.seed, options.folds)
     with one_blas_thread():
         sets = feature_sets(options.features, rows)
         if options.head in {"mlp", "deep-belief"}:
-            # Thousands of small witnesses are for a linear head; a network makes its own out of few.
-            sets = tuple(one for one in sets if one.kind == "level") or sets
-        pool = build_pool(sets, rows, options.seed, report)
+            # Thousands of small witnesses are for a linear head; a network makes its own out of few. The few hundred of
+            # a small gateway it can take, and beside them a summary alone would not see the shape of a signal.
+            sets = tuple(one for one in sets if one.kind == "level" or options.features == EDGE) or sets
+        pool = build_pool(sets, rows, options.seed, report, fan_out=_fan_out(options, len(rows.classes)))
         if options.head in {"mlp", "deep-belief"}:
             fitted = _by_backpropagation(rows, data, options, plan=plan, pool=pool, report=report)
         else:
             fitted = _by_trials(rows, options, plan, pool, report)
         return _finished(rows, options, plan, fitted, remarks=(*remarks, *plan.remarks, *fitted.remarks), report=report)
+
+
+def _fan_out(options: FitOptions, n_classes: int) -> int:
+    """Outputs of the first layer of the head: its weights for every feature."""
+    if options.head in {"mlp", "deep-belief"}:
+        return options.hidden_layer_sizes[0]
+    return 1 if n_classes == 2 else n_classes
 
 
 def _by_trials(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Pool, report: Report) -> _Fitted:
@@ -201,6 +156,7 @@ def _by_trials(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Po
         temperature=recipe.temperature if len(recipe.voices) > 1 else recipe.temperatures[0],
         final=recipe.probabilities(np.arange(len(rows))),
         honest=choice.honest_probabilities(),
+        compared=Compared(tuple(pool[voice.setting.blocks] for voice in recipe.voices), recipe),
         trials=tuple(trial for family in families for trial in family),
         remarks=remarks,
     )
@@ -210,10 +166,8 @@ def _families(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Poo
     """The trials: ridge on thousands of small witnesses, logistic on few features with a meaning of their own."""
 
     def heads_for(feature_set: FeatureSet) -> tuple[LinearHead, ...]:
-        if options.head == "ridge":
-            return ("ridge",)
-        if options.head == "logistic":
-            return ("logistic",)
+        if options.head in {"logistic", "one-vs-rest", "ridge"}:
+            return (options.head,)
         if options.features not in {AUTO, EDGE}:
             return ("logistic", "ridge")
         return ("ridge",) if feature_set.kind == "convolution" else ("logistic",)
@@ -223,13 +177,16 @@ def _families(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Poo
 
 
 def _kinds_of(recipe: Recipe, pool: Pool) -> set[str]:
-    """The kinds of blocks of the final model; `statistics` is among them where it can be.
+    """The kinds of blocks of the final model; one that sees the level of a channel is among them where it can be.
 
-    Random convolutions do not see the level of a channel: without the statistics, novelty would be blind to a sensor
-    that shows another one.
+    Random convolutions do not: novelty would be blind to a sensor that shows another level.
     """
     kinds = {kind for voice in recipe.voices for kind in pool[voice.setting.blocks].feature_set.blocks}
-    return kinds | ({"statistics"} & set(pool.extractor.spans))
+    return kinds | _smallest_with_level(pool.extractor)
+
+
+def _smallest_with_level(extractor: FeatureExtractor) -> set[str]:
+    return set([kind for kind in ("summary", "statistics") if kind in extractor.spans][:1])
 
 
 def _voices(
@@ -271,12 +228,12 @@ def _facts(recipe: Recipe) -> HeadFacts:
     settings = [voice.setting for voice in recipe.voices]
 
     def parameters(head: str, penalty: float) -> dict[str, Any]:
-        return {"C" if head == "logistic" else "alpha": float(f"{penalty:.6g}")}
+        return {"alpha" if head == "ridge" else "C": float(f"{penalty:.6g}")}
 
     if len(settings) == 1:
         [one] = settings
         return HeadFacts(
-            kind="ridge" if one.head == "ridge" else "logistic",
+            kind=cast("LinearHead", one.head),
             hyper_parameters={"features": one.blocks, **parameters(one.head, one.penalty)},
         )
     voices = [{"head": one.head, "features": one.blocks, **parameters(one.head, one.penalty)} for one in settings]
@@ -334,9 +291,17 @@ def _by_backpropagation(
         temperature=temperature,
         final=calibrated(logits, temperature),
         honest=alone.honest_probabilities(),
+        compared=_stand_in(pool[name], y, plan, n_classes),
         trials=tuple(one for family in families for one in family),
         remarks=remarks,
     )
+
+
+def _stand_in(candidate: Candidate, class_indices: IntArray, plan: FoldPlan, n_classes: int) -> Compared:
+    """A ridge head on the features of a network: it need not be fitted anew for another split."""
+    trial = best_trial(try_ridge(candidate, class_indices, plan.folds, n_classes=n_classes))
+    judged = np.unique(np.concatenate([fold.held_out for fold in plan.folds]))
+    return Compared((candidate,), make_recipe([trial], class_indices, judged), "ridge")
 
 
 def _unlabelled(data: WindowedData, extractor: FeatureExtractor) -> NDArray[np.float32] | None:
@@ -358,8 +323,18 @@ def _finished(
     judged = np.unique(np.concatenate([fold.held_out for fold in plan.folds]))
     report("novelty", 0, 1)
     novelty = judged_novelty(
-        fitted.extractor, fitted.features, fitted.standardiser, rows=rows, plan=plan, rate=options.false_alarm_rate
+        fitted.extractor,
+        fitted.features,
+        fitted.standardiser,
+        rows=rows,
+        plan=plan,
+        rate=options.false_alarm_rate,
+        seed=options.seed,
     )
+    evaluation = evaluate_probabilities(
+        fitted.honest[judged], y[judged], rows.classes, groups=_independent_units(plan, judged), seed=options.seed
+    )
+    report("a random split, for comparison", 0, 1)
     return FitResult(
         data=rows,
         options=options,
@@ -368,9 +343,9 @@ def _finished(
         temperature=fitted.temperature,
         unsure_below=unsure_below(fitted.final[judged], y[judged]),
         probabilities=fitted.honest,
-        evaluation=evaluate_probabilities(
-            fitted.honest[judged], y[judged], rows.classes, groups=_independent_units(plan, judged), seed=options.seed
-        ),
+        evaluation=evaluation,
+        groups=group_facts(fitted.honest[judged].argmax(axis=1) == y[judged], rows.groups[judged], rows.group_key),
+        flattery=find_flattery(fitted.compared, rows, plan, evaluation, seed=options.seed),
         plan=plan,
         trials=fitted.trials,
         remarks=remarks,

@@ -100,7 +100,7 @@ class Choice:
         per_window = [losses(np.log(np.maximum(one.probabilities(rows), 1e-300)), y) for one in recipes]
         if not self.may_vote:
             return recipes[int(np.argmin([loss.sum() for loss in per_window]))]
-        gains = [_gain(per_window[0] - loss, self.units[rows]) for loss in per_window]
+        gains = [mean_over_units(per_window[0] - loss, self.units[rows]) for loss in per_window]
         means = [mean if mean > _STANDARD_ERRORS * error else 0.0 for mean, error in gains]
         return recipes[int(np.argmax(means))]
 
@@ -126,8 +126,11 @@ class Choice:
         if not convolutions or not levels:
             return [convolutions] if convolutions else [(voice,) for voice in levels]
         y = self.class_indices[rows]
-        level = min(levels, key=lambda voice: _calibrated_loss(voice, rows, y))
-        return [convolutions, (*convolutions, level), (level,)]
+        first, *others = sorted(levels, key=lambda voice: _calibrated_loss(voice, rows, y))
+        tables = [convolutions, (*convolutions, first), (first,)]
+        if len(convolutions) > 1:
+            tables += [(convolutions[0], first), *((convolutions[0], first, second) for second in others[:1])]
+        return tables
 
 
 def _calibrated_loss(voice: Trial, rows: IntArray, class_indices: IntArray) -> float:
@@ -135,8 +138,14 @@ def _calibrated_loss(voice: Trial, rows: IntArray, class_indices: IntArray) -> f
     return float(losses(logits / careful_temperature(logits, class_indices), class_indices).sum())
 
 
-def _gain(per_window: NDArray[np.float64], units: IntArray) -> tuple[float, float]:
-    """Mean gain of a window, and its standard error over units."""
+def mean_over_units(per_window: NDArray[np.float64], units: IntArray) -> tuple[float, float]:
+    """Mean over windows, and its standard error over the units that stay whole; infinite for a single unit.
+
+    Examples
+    --------
+    >>> mean_over_units(np.array([1.0, 1.0, 3.0, 3.0]), np.array([0, 0, 1, 1]))
+    (2.0, 1.0)
+    """
     mean = float(per_window.mean())
     _, members = np.unique(units, return_inverse=True)
     sums = np.bincount(members.reshape(-1), weights=per_window - mean)

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
-from schemas import Channel, DataFacts, Grid, ModelCard, NoveltyFacts
+from schemas import Grid, ModelCard, NoveltyFacts
 from schemas.card import describe_problems
-from trainer.data import CutOptions, CutPlan, WindowedData, cut_source, plan_cut, read_source
-from trainer.data.plan import DEFAULT_MIN_PRESENT
-from trainer.errors import DatasetError
-from trainer.evaluate import Evaluation
-from trainer.export import export_model
+from trainer.data import CutOptions, CutPlan, cut_source, plan_cut, read_source
+from trainer.data.facts import card_channels, data_facts
+from trainer.data.plan import min_present_for
+from trainer.errors import DatasetError, TrainerError
+from trainer.evaluate import Evaluation, GroupFacts
+from trainer.export import LoadedModel, export_model, load_model
 from trainer.export.novelty import METHOD
 from trainer.fit.cross_validation import Report
-from trainer.fit.options import FitOptions
-from trainer.fit.pipeline import FitResult, fit
+from trainer.fit.notes import card_notes
+from trainer.fit.options import FitOptions, Weights
+from trainer.fit.pipeline import fit
+from trainer.fit.result import FitResult
 
-_LIBRARIES = ("numpy", "scipy", "onnx", "onnxruntime")
-_LEAST_MIN_PRESENT = 0.01
+_COMPARED_WINDOWS = 2000
+"""That rounded weights are compared with the others on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrittenModel:
-    """A model file with its card, its out-of-fold evaluation and everything there was to say on the way."""
+    """A model file with its card, the fit it came from and everything there was to say on the way."""
 
     path: Path
     digest: str
     n_bytes: int
     card: ModelCard
-    evaluation: Evaluation
+    result: FitResult
     remarks: tuple[str, ...]
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Of the windows that were held out."""
+        return self.result.evaluation
+
+    @property
+    def groups(self) -> GroupFacts | None:
+        """How right the held-out answers are on each group; None where no groups are known."""
+        return self.result.groups
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, as ``trainer fit --json`` prints them."""
@@ -66,9 +77,15 @@ class WrittenModel:
                 "seed": card.data.seed,
                 "notes": card.notes,
             },
-            "cross_validated": self.evaluation.as_dict() | {"split": card.metrics[0].split},
+            "cross_validated": self._cross_validated(),
             "remarks": list(self.remarks),
         }
+
+    def _cross_validated(self) -> dict[str, Any]:
+        groups = {} if self.groups is None else self.groups.as_dict()
+        flattery = self.result.flattery
+        at_random = {} if flattery is None else {"random_split": flattery.as_dict()}
+        return {**self.evaluation.as_dict(), "split": self.result.plan.name, **groups, **at_random}
 
 
 def fit_file(path: Path, out: Path, cut_options: CutOptions, options: FitOptions, report: Report) -> WrittenModel:
@@ -106,14 +123,32 @@ def fit_file(path: Path, out: Path, cut_options: CutOptions, options: FitOptions
     card = model_card(result, plan)
     report("writing", 0, 1)
     loaded = export_model(result.model, card, out, result.data.windows, result.data.class_indices)
+    remarks = (*source.remarks, *plan.remarks, *cut_remarks, *result.remarks, *card.notes)
+    if options.weights != "float32":
+        loaded, more = _with_smaller_weights(loaded, out, result, options.weights)
+        remarks += more
     return WrittenModel(
         path=out,
         digest=loaded.digest,
         n_bytes=out.stat().st_size,
         card=loaded.card,
-        evaluation=result.evaluation,
-        remarks=(*source.remarks, *plan.remarks, *cut_remarks, *result.remarks, *card.notes),
+        result=result,
+        remarks=remarks,
     )
+
+
+def _with_smaller_weights(
+    loaded: LoadedModel, out: Path, result: FitResult, weights: Weights
+) -> tuple[LoadedModel, tuple[str, ...]]:
+    """The file with its weights rounded; as it was, and a remark, where there is nothing to be gained."""
+    from trainer.export.quantise import quantise_file
+
+    try:
+        quantise_file(out, out, result.data.windows[:_COMPARED_WINDOWS], weights=weights)
+    except TrainerError as error:
+        return loaded, (f"weights stay float32: {error}",)
+    smaller = load_model(out)
+    return smaller, tuple(note for note in smaller.card.notes if note not in loaded.card.notes)
 
 
 def model_card(result: FitResult, plan: CutPlan) -> ModelCard:
@@ -130,51 +165,20 @@ def model_card(result: FitResult, plan: CutPlan) -> ModelCard:
             name=options.name,
             version=options.version,
             classes=list(data.classes),
-            channels=[Channel(name=name, unit=unit) for name, unit in zip(data.channels, data.units, strict=True)],
+            channels=card_channels(data),
             sampling_rate_hz=data.sampling_rate_hz,
             window_length=data.window_length,
             hop_length=data.hop_length,
             grid=Grid(policy=plan.policy, max_age_s=plan.max_age_s or 0.0),
-            min_present=_min_present(data, plan),
+            min_present=min_present_for(data, plan),
             features=result.model.extractor.card_blocks,
             head=result.head_facts,
             temperature=result.temperature,
             unsure_below=result.unsure_below,
             novelty=NoveltyFacts(method=METHOD, false_alarm_rate=result.model.novelty.false_alarm_rate),
-            data=DataFacts(
-                sha256=data.sha256(),
-                rows_per_class=data.rows_per_class(),
-                group_key=data.group_key,
-                n_groups=len(np.unique(data.groups[data.groups >= 0])),
-                seed=options.seed,
-                libraries={name: version(name) for name in _LIBRARIES},
-            ),
+            data=data_facts(data, data.rows_per_class(), options.seed),
             metrics=result.metrics,
-            notes=_notes(result),
+            notes=card_notes(result),
         )
     except ValidationError as error:
         raise DatasetError(f"{data.name}: {'; '.join(describe_problems(error, prefix='model card: '))}") from error
-
-
-def _min_present(data: WindowedData, plan: CutPlan) -> float:
-    """What was asked for; else 90 %, or for ready-cut windows as little as the sparsest training window had."""
-    if plan.min_present is not None:
-        return plan.min_present
-    if data.is_stream:
-        return DEFAULT_MIN_PRESENT
-    sparsest = np.floor(float(data.present.min()) * 1e4) / 1e4
-    return float(max(_LEAST_MIN_PRESENT, min(DEFAULT_MIN_PRESENT, sparsest)))
-
-
-def _notes(result: FitResult) -> list[str]:
-    data, notes = result.data, []
-    if data.sampling_rate_hz is None:
-        notes.append("The sampling rate of the training data is unknown: this model classifies windows, not streams.")
-    if data.group_key is None:
-        notes.append(
-            "No groups are known: figures are of windows like those in training, not of other people or devices."
-        )
-    missing = float(np.isnan(data.windows).mean())
-    if missing >= 0.0005:
-        notes.append(f"{missing:.1%} of the training values were missing or padding.")
-    return [*notes, *(f"{remark[:1].upper()}{remark[1:]}." for remark in result.plan.remarks)]

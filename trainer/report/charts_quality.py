@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trainer.evaluate import Interval
+from trainer.evaluate.groups import GroupFacts
 from trainer.report.drawing import ACCENT, BAD, INK, MUTED, PAPER, Chart, add_tile, new_figure, page_style, short
-from trainer.report.quality import CalibrationBin, ClassFacts, GroupFacts, QualityFacts
+from trainer.report.quality import CalibrationBin, ClassFacts, QualityFacts
 
 MAX_MATRIX_CLASSES = 30
 MAX_BARS = 40

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas import ModelCard
+from trainer.evaluate.groups import GroupFacts
 from trainer.report.feature_map import MapFacts
 from trainer.report.importance import ImportanceFacts
 from trainer.report.learning_curve import LearningCurveFacts
-from trainer.report.quality import GroupFacts, QualityFacts
+from trainer.report.quality import QualityFacts
 from trainer.report.windows import NoveltyShares, WorstFacts
 
 _FEW = 30
@@ -118,7 +119,8 @@ def warnings_of(facts: ReportFacts) -> tuple[str, ...]:
     curve = facts.learning_curve
     if curve is not None and curve.random_accuracy is not None:
         honest = curve.points[-1].accuracy
-        if curve.random_accuracy - honest > 0.005:
+        # A fit that saw it itself has it among its notes.
+        if curve.random_accuracy - honest > 0.005 and not any("random split" in note for note in head.card.notes):
             found.append(
                 f"A split at random would have claimed {percent(curve.random_accuracy)} where held-out "
                 f"{curve.unit}s give {percent(honest)} (same head, same training windows): "

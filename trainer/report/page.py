@@ -93,14 +93,13 @@ def _model(facts: ReportFacts) -> Section:
     length = f"{card.window_length} samples"
     hop = f"{card.hop_length} samples"
     window = f"{length} ({card.window_length / rate:g} s at {rate:g} Hz)" if rate else f"{length}, rate unknown"
-    parameters = ", ".join(f"{name} = {value}" for name, value in sorted(card.head.hyper_parameters.items()))
     rows = (
         ("file", f"{card.ref}, {head.n_bytes / 1024:.0f} KiB, sha256 {head.digest}"),
         ("classes", ", ".join(f"{name} ({card.data.rows_per_class.get(name, 0)})" for name in card.classes)),
         ("channels", ", ".join(f"{item.name} [{item.unit}]" if item.unit else item.name for item in card.channels)),
         ("window", f"{window}, one every {hop}; grid policy {card.grid.policy}"),
         ("features", " + ".join(f"{block.kind} ({block.n_features})" for block in card.features)),
-        ("head", f"{card.head.kind}{f' ({parameters})' if parameters else ''}, temperature {card.temperature:.3g}"),
+        ("head", f"{card.head}, temperature {card.temperature:.3g}"),
         ("fitted on", _fitted_on(facts)),
         ("judged on", f"{head.n_windows} windows of {head.data_name} ({head.split}), sha256 {head.data_sha256}"),
     )

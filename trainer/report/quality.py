@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from trainer.evaluate import Evaluation, Interval, evaluate_probabilities, wilson_interval
+from trainer.evaluate.groups import GroupFacts
+from trainer.evaluate.groups import group_facts as facts_of_groups
 from trainer.evaluate.intervals import class_intervals, ece_interval, mean_interval, n_independent_groups
 from trainer.evaluate.metrics import window_losses
 from trainer.report.judged import Judged
@@ -229,66 +230,6 @@ def calibration_bins(judged: Judged, n_bins: int = N_BINS) -> tuple[CalibrationB
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class GroupScore:
-    """How right the answers are on one group."""
-
-    name: str
-    n_windows: int
-    accuracy: float
-    interval: Interval
-    is_odd: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GroupFacts:
-    """Accuracy of each group, worst first.
-
-    Attributes
-    ----------
-    key : str
-        What a group is.
-    scores : tuple of GroupScore
-    accuracy : float
-        Of all windows together.
-    """
-
-    key: str
-    scores: tuple[GroupScore, ...]
-    accuracy: float
-
-    @property
-    def odd(self) -> tuple[GroupScore, ...]:
-        """The groups that are worse than chance explains."""
-        return tuple(score for score in self.scores if score.is_odd)
-
-
 def group_facts(judged: Judged) -> GroupFacts | None:
-    """Accuracy per person, device or run; None where fewer than two groups are known.
-
-    A group is odd where its whole interval lies below the accuracy of all windows, the interval widened for as many
-    comparisons as there are groups (Bonferroni): of 30 groups one would else look odd by chance.
-    """
-    groups = judged.groups
-    if groups is None:
-        return None
-    known = [int(name) for name in np.unique(groups[groups >= 0])]
-    if len(known) < 2:
-        return None
-    overall = float(judged.is_right.mean())
-    strict = NormalDist().inv_cdf(1.0 - 0.025 / len(known))
-    scores = []
-    for number in known:
-        inside = groups == number
-        n_windows, n_right = int(inside.sum()), int(judged.is_right[inside].sum())
-        scores.append(
-            GroupScore(
-                name=f"{judged.data.group_key} {number}",
-                n_windows=n_windows,
-                accuracy=n_right / n_windows,
-                interval=wilson_interval(n_right, n_windows),
-                is_odd=wilson_interval(n_right, n_windows, strict)[1] < overall,
-            )
-        )
-    scores.sort(key=lambda score: score.accuracy)
-    return GroupFacts(str(judged.data.group_key), tuple(scores), overall)
+    """Accuracy per person, device or run, as `trainer.evaluate.groups.group_facts` has it."""
+    return facts_of_groups(judged.is_right, judged.groups, judged.data.group_key)

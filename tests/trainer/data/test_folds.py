@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.data import WindowedData, overlapping, plan_folds
+from trainer.data import WindowedData, overlapping, plan_folds, plan_groups
 from trainer.data.examples import example_windows
 from trainer.errors import DatasetError
 
@@ -119,3 +119,40 @@ def test_overlapping_is_what_its_definition_says(chosen: list[bool]) -> None:
     rows = range(len(data))
     expected = [any(chosen[other] and shares_a_sample(data, row, other) for other in rows) for row in rows]
     assert found.tolist() == expected
+
+
+def test_every_group_is_held_out_alone_where_that_is_asked() -> None:
+    data = example_windows(n_recordings=8)
+    data = replace(data, groups=data.groups // 2 + 10, group_key="run group")
+    plan = plan_groups(data, 0)
+    assert plan.name == "leave-one-run-group-out cross-validation"
+    held_out = [np.unique(data.groups[fold.held_out]).tolist() for fold in plan.folds]
+    assert sorted(held_out) == [[10], [11], [12], [13]]
+    assert all(not set(data.groups[fold.fitted]) & set(data.groups[fold.held_out]) for fold in plan.folds)
+
+
+def test_more_groups_than_fifty_are_held_out_a_few_at_a_time() -> None:
+    data = example_windows(n_recordings=60, windows_per_recording=4)
+    data = replace(data, groups=data.groups % 60, class_indices=np.arange(len(data)) % 2)
+    plan = plan_groups(data, 0)
+    assert (len(plan.folds), plan.name) == (50, "grouped 50-fold cross-validation")
+
+
+def test_without_groups_none_can_be_held_out() -> None:
+    data = example_windows()
+    with pytest.raises(DatasetError, match=r"--folds groups: at least 2 groups .* expected, got none"):
+        plan_groups(replace(data, group_key=None), 0)
+    with pytest.raises(DatasetError, match=r"got 1$"):
+        plan_groups(replace(data, groups=np.zeros(len(data), np.int64)), 0)
+
+
+def test_where_every_group_was_taken_apart_nothing_is_called_grouped() -> None:
+    data = example_windows(n_recordings=4)
+    # Each class in one group only, each window a recording of its own.
+    apart = replace(
+        data,
+        groups=data.class_indices.copy(),
+        recordings=np.arange(len(data)),
+        starts=np.zeros(len(data), np.int64),
+    )
+    assert plan_folds(apart, 0).name == "5-fold cross-validation"

@@ -84,7 +84,6 @@ def test_a_stream_is_told_by_its_two_dimensions(tmp_path: Path) -> None:
         (lambda a: a | {"X": a["X"].astype(str)}, "X: numbers expected"),
         (lambda a: {k: v for k, v in a.items() if k != "X"}, "X: this key is expected"),
         (lambda a: {k: v for k, v in a.items() if k != "channels"}, "channels: this key is expected"),
-        (lambda a: {k: v for k, v in a.items() if k != "classes"}, "classes: this key is expected"),
         (lambda a: a | {"y": a["y"][:-1]}, "y: one value a row"),
         (lambda a: a | {"y": a["y"] + 1}, "y: -1 .* got 2 in row 1"),
         (lambda a: a | {"y": a["y"] - 2}, "y: -1 .* got -2 in row 0"),
