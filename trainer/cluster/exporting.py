@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from importlib.metadata import version
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from schemas import Channel, DataFacts, Grid, HeadFacts, Metric, ModelCard, NoveltyFacts
+from schemas import Grid, HeadFacts, Metric, ModelCard, NoveltyFacts
 from schemas.card import describe_problems
 from signals import IntArray
 from trainer.cluster.agreement import matched
@@ -19,12 +19,14 @@ from trainer.cluster.grouping import Grouping
 from trainer.cluster.models import fit_groups
 from trainer.cluster.names import NamedGroups
 from trainer.cluster.units import random_halves, resampling_units
-from trainer.data import CutPlan, WindowedData, overlapping
-from trainer.data.plan import DEFAULT_MIN_PRESENT
+from trainer.data import CutPlan, Fold, WindowedData, overlapping
+from trainer.data.facts import card_channels, data_facts
+from trainer.data.plan import min_present_for
 from trainer.errors import DatasetError
-from trainer.export import FittedModel, LoadedModel, NoveltyModel, export_model, fit_novelty, fit_standardiser
+from trainer.export import FittedModel, LoadedModel, NoveltyModel, export_model, fit_novelty
 from trainer.export.cluster_head import ClusterHead
 from trainer.export.novelty import METHOD
+from trainer.fit.novelty import MAX_FOLDS, held_out_threshold
 from trainer.fit.thresholds import calibrated, unsure_below
 from trainer.learn import ConvergenceWarning
 from trainer.learn.calibration import careful_temperature
@@ -33,13 +35,9 @@ from trainer.learn.mixture import precision_roots
 FALSE_ALARM_RATE = 0.01
 """Share of familiar windows that may be called novel."""
 
-_LIBRARIES = ("numpy", "scipy", "onnx", "onnxruntime")
-_N_FOLDS = 5
 _N_SPLITS = 3
 _LARGEST_SCORE = 50.0
 """Scores of training windows are brought below this: float32 then keeps probabilities to 1e-5."""
-
-_LEAST_MIN_PRESENT = 0.01
 
 
 class Confidence(NamedTuple):
@@ -153,22 +151,24 @@ def fit_confidence(grouping: Grouping) -> Confidence:
 def fit_group_novelty(data: WindowedData, standardised: NDArray[np.float64], labels: IntArray) -> NoveltyModel:
     """Novelty of all windows, its threshold set by windows of people or devices that were held out."""
     units, _ = resampling_units(data)
-    n_units = int(units.max()) + 1
     whole = fit_novelty(standardised, labels)
-    if n_units < 2:
+    folds = list(_unit_folds(data, units))
+    if not folds:
         return whole
-    n_folds = min(_N_FOLDS, n_units)
+    threshold = held_out_threshold(standardised, labels, folds, units, FALSE_ALARM_RATE)
+    return whole.with_stated(threshold.value, threshold.rate)
+
+
+def _unit_folds(data: WindowedData, units: IntArray) -> Iterator[Fold]:
+    """Folds that hold out whole units, and fit on windows that share no sample with them."""
+    n_units = int(units.max()) + 1
+    n_folds = min(MAX_FOLDS, n_units)
     fold_of_unit = np.random.default_rng(0).permutation(n_units) % n_folds
-    scores = []
     for number in range(n_folds):
         is_held_out = fold_of_unit[units] == number
-        fitted = ~is_held_out & ~overlapping(data, is_held_out)
-        if not fitted.any():
-            continue
-        scaling = fit_standardiser(standardised[fitted])
-        part = fit_novelty(scaling.apply(standardised[fitted]), labels[fitted])
-        scores.append(part.scores(scaling.apply(standardised[is_held_out])))
-    return whole.with_threshold(np.concatenate(scores), FALSE_ALARM_RATE) if scores else whole
+        fitted = np.flatnonzero(~is_held_out & ~overlapping(data, is_held_out))
+        if len(fitted):
+            yield Fold(fitted, np.flatnonzero(is_held_out))
 
 
 def _card(
@@ -188,12 +188,12 @@ def _card(
         return ModelCard(
             name=name,
             classes=list(named.classes),
-            channels=[Channel(name=one, unit=unit) for one, unit in zip(data.channels, data.units, strict=True)],
+            channels=card_channels(data),
             sampling_rate_hz=data.sampling_rate_hz,
             window_length=data.window_length,
             hop_length=data.hop_length,
             grid=Grid(policy=plan.policy, max_age_s=plan.max_age_s or 0.0),
-            min_present=_min_present(data, plan),
+            min_present=min_present_for(data, plan),
             features=model.extractor.card_blocks,
             head=HeadFacts(
                 kind="clusters",
@@ -206,14 +206,7 @@ def _card(
             temperature=model.head.temperature,
             unsure_below=unsure,
             novelty=NoveltyFacts(method=METHOD, false_alarm_rate=model.novelty.false_alarm_rate),
-            data=DataFacts(
-                sha256=data.sha256(),
-                rows_per_class={one: int(count) for one, count in zip(named.classes, counts, strict=True)},
-                group_key=data.group_key,
-                n_groups=len(np.unique(data.groups[data.groups >= 0])),
-                seed=grouping.setting.seed,
-                libraries={one: version(one) for one in _LIBRARIES},
-            ),
+            data=data_facts(data, dict(zip(named.classes, counts.tolist(), strict=True)), grouping.setting.seed),
             metrics=metrics,
             notes=[
                 "Groups were found without labels: a class is windows that look alike, whatever they mean.",
@@ -222,13 +215,3 @@ def _card(
         )
     except ValidationError as error:
         raise DatasetError(f"{data.name}: {'; '.join(describe_problems(error, prefix='model card: '))}") from error
-
-
-def _min_present(data: WindowedData, plan: CutPlan) -> float:
-    """What was asked for; else 90 %, or for ready-cut windows as little as the sparsest of them had."""
-    if plan.min_present is not None:
-        return plan.min_present
-    if data.is_stream:
-        return DEFAULT_MIN_PRESENT
-    sparsest = float(np.floor(float(data.present.min()) * 1e4) / 1e4)
-    return max(_LEAST_MIN_PRESENT, min(DEFAULT_MIN_PRESENT, sparsest))

@@ -73,6 +73,47 @@ _OUTPUTS = {
 }
 
 
+_LEAST_NODES_BEHIND = 30
+"""Standardising, the smallest head and the novelty: what every model has beside its features."""
+
+_BYTES_PER_FEATURE = 8
+"""Mean and deviation of the standardiser."""
+
+
+def size_problem(features: ModelProto, n_features: int, fan_out: int) -> str | None:
+    """Say why no model on these features could pass the guard; None where one may.
+
+    To be asked before a fit: `check_model` refuses the same file, minutes later.
+
+    Parameters
+    ----------
+    features : ModelProto
+        The graph of the features alone.
+    n_features : int
+    fan_out : int
+        Weights of the head for every feature: outputs of its first layer.
+
+    Examples
+    --------
+    >>> from trainer.features import ChannelScaling, FeatureExtractor, RawBlock
+    >>> raw = FeatureExtractor([RawBlock()], ChannelScaling(("current",), (1.0,)), window_length=40)
+    >>> size_problem(raw.model, 40, fan_out=6) is None
+    True
+    >>> size_problem(raw.model, 50_000, fan_out=1000)
+    'a model file of at most 20 MiB expected, got 191 MiB for 50000 features with 1000 weights each'
+    """
+    n_nodes, most = len(features.graph.node), MAX_NODES - _LEAST_NODES_BEHIND
+    if n_nodes > most:
+        return f"features of at most {most} nodes expected, got {n_nodes}"
+    n_bytes = features.ByteSize() + n_features * (4 * fan_out + _BYTES_PER_FEATURE)
+    if n_bytes > MAX_FILE_BYTES:
+        return (
+            f"a model file of at most {MAX_FILE_BYTES >> 20} MiB expected, got {n_bytes / 2**20:.0f} MiB "
+            f"for {n_features} features with {fan_out} weights each"
+        )
+    return None
+
+
 def check_model(content: bytes, where: str) -> ModelCard:
     """Return the card of a model file that passed every check that needs no runtime.
 

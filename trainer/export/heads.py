@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from trainer.learn.activations import softmax
 from trainer.learn.network import Layer, forward, probabilities
 
 FloatArray = npt.NDArray[np.float64]
+
+Link = Literal["softmax", "one_vs_rest"]
+"""From logits to probabilities: one softmax over all classes, or a sigmoid for each, divided by their sum."""
 
 _ACTIVATION_OPERATORS = {"identity": "Identity", "sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
 
@@ -58,12 +61,16 @@ class NetworkHead:
     activation : str
         Of the hidden layers: identity, sigmoid, tanh or relu.
     temperature : float
-        Logits are divided by it, > 0.
+        > 0. The logits are divided by it; those of ``one_vs_rest`` are the logarithms of the sigmoids, whose softmax
+        is the sigmoids divided by their sum.
+    link : {"softmax", "one_vs_rest"}
+        With two classes, which have one output, both are the same.
     """
 
     layers: tuple[tuple[FloatArray, FloatArray], ...]
     activation: str = "identity"
     temperature: float = 1.0
+    link: Link = "softmax"
 
     def __post_init__(self) -> None:
         """Refuse layers that do not fit each other."""
@@ -71,6 +78,8 @@ class NetworkHead:
             raise ValueError("layers: at least one expected, got none")
         if self.activation not in _ACTIVATION_OPERATORS:
             raise ValueError(f"activation: one of {', '.join(_ACTIVATION_OPERATORS)} expected, got {self.activation!r}")
+        if self.link not in get_args(Link):
+            raise ValueError(f"link: one of {', '.join(get_args(Link))} expected, got {self.link!r}")
         if not (np.isfinite(self.temperature) and self.temperature > 0.0):
             raise ValueError(f"temperature: a finite number above 0 expected, got {self.temperature}")
         fan_in = self.layers[0][0].shape[0]
@@ -101,6 +110,7 @@ class NetworkHead:
         activation: str = "identity",
         temperature: float = 1.0,
         *,
+        link: Link = "softmax",
         standardiser: Standardiser | None = None,
     ) -> Self:
         """Return the head of fitted layers.
@@ -113,7 +123,7 @@ class NetworkHead:
         if standardiser is not None and own:
             first, bias = own[0]
             own[0] = (np.where(standardiser.is_constant[:, None], 0.0, first), bias)
-        return cls(tuple(own), activation, temperature)
+        return cls(tuple(own), activation, temperature, link)
 
     def build(self, standardised: Value) -> Value:
         """Add the head to a graph and return the probabilities ``(N, n_classes)``."""
@@ -122,6 +132,8 @@ class NetworkHead:
             value = graph.apply("Gemm", value, graph.constant(weights), graph.constant(bias))
             if depth < len(self.layers) - 1:
                 value = graph.apply(_ACTIVATION_OPERATORS[self.activation], value)
+        if self._is_split:
+            value = _log_sigmoid(value)
         logits = value / self.temperature
         if self.layers[-1][1].shape[0] == 1:
             return graph.concat([graph.apply("Sigmoid", -logits), graph.apply("Sigmoid", logits)], axis=1)
@@ -130,8 +142,25 @@ class NetworkHead:
     def probabilities(self, standardised: FloatArray) -> FloatArray:
         """Return the same in numpy."""
         layers = [Layer(weights, bias) for weights, bias in self.layers]
-        logits = forward(layers, standardised, self.activation)[-1] / self.temperature
-        return probabilities(logits).astype(np.float64)
+        logits = forward(layers, standardised, self.activation)[-1]
+        if self._is_split:
+            logits = -np.logaddexp(0.0, -logits)
+        return probabilities(logits / self.temperature).astype(np.float64)
+
+    @property
+    def _is_split(self) -> bool:
+        """Whether each class has a binary problem of its own."""
+        return self.link == "one_vs_rest" and self.layers[-1][1].shape[0] > 1
+
+
+def _log_sigmoid(logits: Value) -> Value:
+    """The logarithm of the sigmoid, right for any logit.
+
+    ``min(z, 0) - log(1 + exp(-|z|))``: onnxruntime's Sigmoid is cut at 18, where its logarithm would stand still.
+    """
+    graph = logits.graph
+    tail = graph.apply("Exp", -logits.abs()) + 1.0
+    return graph.apply("Min", logits, graph.constant(0.0)) - tail.log()
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,10 @@ class Standardiser:
         result: FloatArray = np.clip((features.astype(np.float64) - self.mean) / self.sigma, -_CLIP, _CLIP)
         return result
 
+    def take(self, columns: slice | npt.NDArray[np.integer]) -> "Standardiser":
+        """Return the standardiser of some of the features."""
+        return Standardiser(self.mean[columns], self.sigma[columns], self.is_constant[columns])
+
     def build(self, features: Value) -> Value:
         """Add the same formula to a graph."""
         graph = features.graph

@@ -22,7 +22,7 @@ GOLDEN_BUDGET_BYTES = 32 * 1024
 PARITY_TOLERANCE = 1e-5
 """Largest difference between a probability of the graph and of numpy in float64."""
 
-_MAX_PARITY_WINDOWS = 10_000
+_MAX_PARITY_WINDOWS = 1_000
 
 
 def export_model(
@@ -45,7 +45,7 @@ def export_model(
     path : path
         Where the file goes. It appears whole or not at all; an older file stays until then.
     windows : ndarray of shape (n_windows, n_channels, window_length)
-        Training windows: the graph is compared with numpy on them (on at most 10,000, evenly taken), and the golden
+        Training windows: the graph is compared with numpy on them (on at most 1,000, evenly taken), and the golden
         windows are chosen from them.
     class_indices : ndarray of shape (n_windows,), int
         Their classes, -1 = unlabelled.

@@ -1,9 +1,9 @@
 """The learning core: losses, backpropagation, optimisers and the heads, in numpy.
 
 One job: from a matrix ``X`` and labels ``y`` to fitted weights and a calibrated temperature. scipy may be used for
-L-BFGS and large triangular systems only: it brings a BLAS of its own, whose threads fight numpy's in small calls. What
-may not enter: scikit-learn (it is the oracle of the tests), files, windows, feature extraction, ONNX, printing.
-Everything here is a function of its arguments; nothing reads a clock or a global random state.
+L-BFGS, roots and large triangular systems only: it brings a BLAS of its own, whose threads fight numpy's in small
+calls. What may not enter: scikit-learn (it is the oracle of the tests), files, windows, feature extraction, ONNX,
+printing. Everything here is a function of its arguments; nothing reads a clock or a global random state.
 
 Conventions, said once: rows come first (``X`` is ``(n_windows, n_features)``), weights are ``(fan_in, fan_out)``,
 losses are means in nats, a binary problem has one logit and a problem of ``k > 2`` classes has ``k``.

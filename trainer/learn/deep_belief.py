@@ -218,7 +218,7 @@ class DeepBeliefClassifier(Classifier):
         ValueError
             If X is not finite, or does not have the features of the fit.
         """
-        features = self._checked_for_predict(X)
+        features = self._checked_like_fit(X, "layers_")
         return forward(self.layers_, features, self._hidden_activation())[-2]
 
     def fit_transform(self, X: npt.ArrayLike, y: npt.ArrayLike | None = None) -> FloatArray:

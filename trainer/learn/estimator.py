@@ -1,8 +1,8 @@
-"""The scikit-learn API without scikit-learn: what every classifier of this room has in common.
+"""The scikit-learn API without scikit-learn: what every estimator of this room has in common.
 
-A classifier keeps its hyper-parameters untouched in attributes of the same name, checks them in ``fit``, and puts what
+An estimator keeps its hyper-parameters untouched in attributes of the same name, checks them in ``fit``, and puts what
 it learned into attributes that end in ``_``. scikit-learn is never imported here. Where it is loaded already (its
-``Pipeline`` or ``cross_val_score`` drives the classifier), errors and warnings also belong to its families, since that
+``Pipeline`` or ``cross_val_score`` drives the estimator), errors and warnings also belong to its families, since that
 is what its callers catch.
 """
 
@@ -65,30 +65,23 @@ def kin_of_sklearn(own: type[_Kind]) -> type[_Kind]:
     return own if family is None else type(own.__name__, (own, family), {"__doc__": own.__doc__})
 
 
-class Classifier:
-    """Base of the classifiers: parameters, checks of input, and everything that follows from `layers_`.
+class Estimator:
+    """Base of all estimators: hyper-parameters by name, and the features that the fit has seen.
 
-    A subclass has a keyword-only or positional ``__init__`` that only stores its arguments, and a ``fit`` that sets
-    `classes_`, `n_features_in_` (both through `_checked_for_fit`) and `layers_`.
+    A subclass has a keyword-only or positional ``__init__`` that only stores its arguments, and a ``fit`` that calls
+    `_remember_features` and sets attributes that end in ``_``.
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        Labels, by class index.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only where X was a data frame with names.
-    layers_ : list of Layer
-        ``(weights, bias)`` in float64: ``[(n_features, hidden), ..., (hidden, n_outputs)]``. Two classes: one output,
-        the log-odds of ``classes_[1]``.
     """
 
-    classes_: AnyArray
     n_features_in_: int
     feature_names_in_: npt.NDArray[np.object_]
-    layers_: list[Layer]
-    # Marks a classifier for tools that look at the class instead of the tags.
-    _estimator_type: ClassVar[str] = "classifier"
+    # "classifier", "clusterer" or "transformer": for tools that look at the class instead of the tags.
+    _estimator_type: ClassVar[str]
 
     # -- parameters ---------------------------------------------------------------------------------------------------
 
@@ -130,41 +123,35 @@ class Classifier:
         changed = [f"{name}={value}" for name, (value, default) in shown.items() if value != default]
         return f"{type(self).__name__}({', '.join(changed)})"
 
-    def __sklearn_tags__(self) -> object:
-        """Return scikit-learn's description of this estimator; only scikit-learn calls it, so it is installed."""
-        tags = import_module("sklearn.utils")
-        return tags.Tags(
-            estimator_type="classifier",
-            target_tags=tags.TargetTags(required=True),
-            classifier_tags=tags.ClassifierTags(),
-        )
-
     # -- checks -------------------------------------------------------------------------------------------------------
 
-    def _checked_for_fit(self, X: npt.ArrayLike, y: npt.ArrayLike | None) -> tuple[FloatArray, AnyArray, IntArray]:
-        """Return checked X, classes and class indices; keep the number and the names of the features."""
-        features = check_features(X)
-        classes, class_indices, was_column = check_labels(y, len(features), type(self).__name__)
-        if was_column:
-            warnings.warn(
-                "A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
-                "(n_samples, ), for example using ravel().",
-                kin_of_sklearn(DataConversionWarning),
-                stacklevel=3,
-            )
+    def _remember_features(self, X: npt.ArrayLike, n_features: int) -> None:
+        """Keep the number and the names of the features of a fit."""
         names = feature_names(X)
         if names is not None:
             self.feature_names_in_ = names
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.n_features_in_ = features.shape[1]
-        return features, classes, class_indices
+        self.n_features_in_ = n_features
 
-    def _checked_for_predict(self, X: npt.ArrayLike) -> FloatArray:
-        name = type(self).__name__
-        if not hasattr(self, "layers_"):
-            msg = f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments first."
+    def _require_fitted(self, learned: str) -> None:
+        """Refuse what needs a fit before there was one; `learned` is an attribute that the fit sets."""
+        if not hasattr(self, learned):
+            msg = f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments first."
             raise kin_of_sklearn(NotFittedError)(msg)
+
+    def _checked_like_fit(self, X: npt.ArrayLike, learned: str) -> FloatArray:
+        """Return X if it has the features of the fit; `learned` is an attribute that the fit sets.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If X is not finite, or does not have the features of the fit.
+        """
+        self._require_fitted(learned)
+        name = type(self).__name__
         names, fitted = feature_names(X), getattr(self, "feature_names_in_", None)
         if names is not None and fitted is not None:
             check_feature_names(names, fitted)
@@ -181,6 +168,50 @@ class Classifier:
             raise ValueError(msg)
         return features
 
+
+class Classifier(Estimator):
+    """Base of the classifiers: labels, and everything that follows from `layers_`.
+
+    The ``fit`` of a subclass sets `classes_`, `n_features_in_` (both through `_checked_for_fit`) and `layers_`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, by class index.
+    n_features_in_, feature_names_in_
+        As in `Estimator`.
+    layers_ : list of Layer
+        ``(weights, bias)`` in float64: ``[(n_features, hidden), ..., (hidden, n_outputs)]``. Two classes: one output,
+        the log-odds of ``classes_[1]``.
+    """
+
+    classes_: AnyArray
+    layers_: list[Layer]
+    _estimator_type: ClassVar[str] = "classifier"
+
+    def __sklearn_tags__(self) -> object:
+        """Return scikit-learn's description of this estimator; only scikit-learn calls it, so it is installed."""
+        tags = import_module("sklearn.utils")
+        return tags.Tags(
+            estimator_type=self._estimator_type,
+            target_tags=tags.TargetTags(required=True),
+            classifier_tags=tags.ClassifierTags(),
+        )
+
+    def _checked_for_fit(self, X: npt.ArrayLike, y: npt.ArrayLike | None) -> tuple[FloatArray, AnyArray, IntArray]:
+        """Return checked X, classes and class indices; keep the number and the names of the features."""
+        features = check_features(X)
+        classes, class_indices, was_column = check_labels(y, len(features), type(self).__name__)
+        if was_column:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
+                "(n_samples, ), for example using ravel().",
+                kin_of_sklearn(DataConversionWarning),
+                stacklevel=3,
+            )
+        self._remember_features(X, features.shape[1])
+        return features, classes, class_indices
+
     # -- answers ------------------------------------------------------------------------------------------------------
 
     def _hidden_activation(self) -> str:
@@ -188,7 +219,7 @@ class Classifier:
         return "identity"
 
     def _logits(self, X: npt.ArrayLike) -> FloatArray:
-        features = self._checked_for_predict(X)
+        features = self._checked_like_fit(X, "layers_")
         return forward(self.layers_, features, self._hidden_activation())[-1]
 
     def decision_function(self, X: npt.ArrayLike) -> FloatArray:

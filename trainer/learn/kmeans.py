@@ -1,13 +1,13 @@
 """k-means: the clustering of least squared distance that Lloyd's algorithm finds from k-means++ starts."""
 
 import warnings
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.learn.arrays import FloatArray, IntArray
-from trainer.learn.estimator import ConvergenceWarning, kin_of_sklearn, require_number
+from trainer.learn.estimator import ConvergenceWarning, kin_of_sklearn
 from trainer.learn.unsupervised import Clusterer
 
 
@@ -70,26 +70,7 @@ class KMeans(Clusterer):
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Fit and return self.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_windows, n_features)
-            Features of comparable scale: nothing is scaled here.
-        y : object
-            Not looked at.
-
-        Raises
-        ------
-        ValueError
-            If a hyper-parameter is out of range, or X has fewer different rows than groups are asked for.
-        """
-        require_number("n_clusters", self.n_clusters, 1, whole=True)
-        require_number("n_init", self.n_init, 1, whole=True)
-        require_number("max_iter", self.max_iter, 1, whole=True)
-        require_number("tol", self.tol, 0.0)
-        features = self._checked_rows(X, self.n_clusters)
+    def _fit_rows(self, features: FloatArray) -> None:
         # Around 0 the expanded square (see `squared_distances`) loses the fewest digits.
         middle = features.mean(axis=0)
         centred = features - middle
@@ -111,14 +92,13 @@ class KMeans(Clusterer):
             warnings.warn(
                 f"k-means still moved after max_iter={self.max_iter} rounds",
                 kin_of_sklearn(ConvergenceWarning),
-                stacklevel=2,
+                stacklevel=3,
             )
         self._middle, self._around_middle = middle, best.centers
         self.cluster_centers_ = best.centers + middle
         self.labels_ = best.labels
         self.inertia_ = best.inertia
         self.n_iter_ = best.n_iter
-        return self
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:
         """Return the distance of every row to every centre, shape (n_windows, n_clusters).

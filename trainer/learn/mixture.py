@@ -1,7 +1,7 @@
 """Gaussian mixtures by expectation maximisation, in logarithms throughout."""
 
 import warnings
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -94,28 +94,12 @@ n_features)
         self.reg_covar = reg_covar
         self.random_state = random_state
 
-    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
-        """Fit and return self.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_windows, n_features)
-            Features of comparable scale: nothing is scaled here.
-        y : object
-            Not looked at.
-
-        Raises
-        ------
-        ValueError
-            If a hyper-parameter is out of range, or X has fewer different rows than groups are asked for.
-        """
-        require_number("n_clusters", self.n_clusters, 1, whole=True)
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         require_name("covariance_type", self.covariance_type, COVARIANCE_TYPES)
-        require_number("n_init", self.n_init, 1, whole=True)
-        require_number("max_iter", self.max_iter, 1, whole=True)
-        require_number("tol", self.tol, 0.0)
         require_number("reg_covar", self.reg_covar, 0.0)
-        features = self._checked_rows(X, self.n_clusters)
+
+    def _fit_rows(self, features: FloatArray) -> None:
         floor = max(self.reg_covar, _LEAST_RELATIVE_FLOOR * float(features.var(axis=0).max()))
         generator = np.random.default_rng(self.random_state)
         best: _Run | None = None
@@ -129,13 +113,12 @@ n_features)
             warnings.warn(
                 f"the likelihood still rose after max_iter={self.max_iter} rounds",
                 kin_of_sklearn(ConvergenceWarning),
-                stacklevel=2,
+                stacklevel=3,
             )
         self.weights_, self.cluster_centers_, covariances = best.parameters
         self.covariances_ = covariances[0] if self.covariance_type == "tied" else covariances
         self.n_iter_, self.converged_, self.log_likelihood_ = best.n_iter, best.has_converged, best.log_likelihood
         self.labels_ = log_joint(features, best.parameters).argmax(axis=1)
-        return self
 
     def predict(self, X: npt.ArrayLike) -> IntArray:
         """Return the most probable group of every row, shape (n_windows,). Errors as in `score_samples`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,20 @@ def test_the_false_alarm_rate_is_met_by_devices_that_were_held_out() -> None:
     fresh, _ = plant_windows(n_per_kind=400, seed=9)
     assert novelty.false_alarm_rate == pytest.approx(0.01)
     assert (novelty.novelty(fresh.windows.reshape(len(fresh), -1).astype(np.float64)) > 1.0).mean() < 0.03
+
+
+def test_each_device_counts_alike_when_false_alarms_are_counted() -> None:
+    data, kinds = plant_windows(n_per_kind=400, n_devices=8)
+    # One quiet device sends nine windows of ten; the other seven are noisier, each window as much as it happens.
+    rows = np.arange(len(data))
+    devices = np.where(rows % 10 == 0, rows // 10 % 7, 7)
+    generator = np.random.default_rng(1)
+    noise = generator.exponential(size=(len(data), 1)) * generator.normal(size=(len(data), 64))
+    features = data.windows.reshape(len(data), -1).astype(np.float64) + noise * (devices < 7)[:, None]
+    novelty = fit_group_novelty(replace(data, groups=devices), features, kinds)
+    is_novel = novelty.novelty(features) > 1.0
+    rates = np.bincount(devices, is_novel) / np.bincount(devices)
+    assert rates.mean() <= 0.02
 
 
 @pytest.mark.real_data

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -6,9 +7,10 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from schemas import CARD_METADATA_KEY, ContractError
+from tests.trainer.export.fitted import Fitted
 from trainer.export import check_model
 from trainer.export import guard as guard_module
-from trainer.export.guard import MAX_FILE_BYTES
+from trainer.export.guard import MAX_FILE_BYTES, size_problem
 
 Attack = Callable[[ModelProto], None]
 
@@ -216,3 +218,25 @@ def test_every_problem_is_named_at_once(exported: bytes) -> None:
     with pytest.raises(ContractError) as caught:
         check_model(model.SerializeToString(), "m.onnx")
     assert len(caught.value.problems) == 3
+
+
+def test_what_is_refused_before_a_fit_would_be_refused_after_it(
+    fitted: Fitted, exported: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = fitted.model.extractor
+    n_nodes = len(onnx.load_model_from_string(exported).graph.node)
+
+    def problem() -> str | None:
+        return size_problem(extractor.model, extractor.n_features, fan_out=3)
+
+    assert problem() is None
+    monkeypatch.setattr(guard_module, "MAX_NODES", n_nodes)
+    assert problem() is None
+    check_model(exported, "m.onnx")
+    monkeypatch.setattr(guard_module, "MAX_NODES", n_nodes - 10)
+    assert re.fullmatch(r"features of at most \d+ nodes expected, got \d+", problem() or "")
+    monkeypatch.undo()
+    monkeypatch.setattr(guard_module, "MAX_FILE_BYTES", len(exported))
+    assert problem() is None
+    # Weights alone: a network of 3,000 units would not fit where three do.
+    assert "with 3000 weights each" in (size_problem(extractor.model, extractor.n_features, fan_out=3000) or "")

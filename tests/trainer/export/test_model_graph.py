@@ -46,6 +46,11 @@ def test_weights_of_constant_features_become_zero_and_others_stay() -> None:
             {"activation": "gelu"},
             "identity, sigmoid, tanh, relu expected, got 'gelu'",
         ),
+        (
+            [(np.zeros((2, 1)), np.zeros(1))],
+            {"link": "logit"},
+            "link: one of softmax, one_vs_rest expected, got 'logit'",
+        ),
         ([(np.zeros((2, 1)), np.zeros(1))], {"temperature": 0.0}, "temperature: a finite number above 0"),
     ],
 )

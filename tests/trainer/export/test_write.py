@@ -11,25 +11,17 @@ from schemas import ContractError
 from schemas.card import golden_bytes
 from tests.trainer.export.fitted import Fitted, fit_example, vibrations
 from trainer.errors import ExportParityError
-from trainer.export import FittedModel, NetworkHead, build_model, export_model, forward_features, load_model
+from trainer.export import (
+    FittedModel,
+    Member,
+    NetworkHead,
+    VoteHead,
+    build_model,
+    export_model,
+    load_model,
+)
 from trainer.export import write as write_module
 from trainer.export.write import GOLDEN_BUDGET_BYTES, check_parity, choose_golden_windows
-
-
-@pytest.mark.parametrize("features", ["raw", "statistics", "spectral", "statistics+spectral"])
-@pytest.mark.parametrize(
-    ("head", "n_classes"), [("logistic", 2), ("logistic", 3), ("tanh", 2), ("relu", 3), ("sigmoid", 3)]
-)
-def test_the_file_answers_as_numpy_does(features: str, head: str, n_classes: int, tmp_path: Path) -> None:
-    fitted = fit_example(features, head, n_classes)
-    loaded = export_model(fitted.model, fitted.card, tmp_path / "m.onnx", fitted.windows, fitted.class_indices)
-    unseen, _ = vibrations(30, n_classes, seed=9)
-    answers = loaded.run(unseen)
-    expected = forward_features(fitted.model, fitted.model.extractor.transform(unseen))
-    np.testing.assert_allclose(answers.probabilities, expected.probabilities, atol=1e-5)
-    np.testing.assert_allclose(answers.novelty, expected.novelty, rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(answers.labels, answers.probabilities.argmax(axis=1))
-    np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1.0, atol=1e-6)
 
 
 def test_the_same_model_gives_the_same_bytes(fitted: Fitted, exported: bytes, tmp_path: Path) -> None:
@@ -123,6 +115,19 @@ def test_a_graph_that_answers_otherwise_is_not_written(
     with pytest.raises(ExportParityError) as caught:
         export_model(fitted.model, fitted.card, path, fitted.windows, fitted.class_indices)
     assert caught.value.max_abs_diff > caught.value.tolerance
+    assert path.read_bytes() == b"the model before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_graph_that_no_gateway_takes_is_refused_in_one_line_and_not_written(fitted: Fitted, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"the model before")
+    n_features = fitted.model.extractor.n_features
+    # Of each voice: a part of the features, its logits, a softmax, its weight and the sum.
+    voices = tuple(Member(NetworkHead.of([(np.full((1, 3), 0.1 * k), np.zeros(3))]), 0, 1) for k in range(500))
+    model = replace(fitted.model, head=VoteHead(voices, (1.0,) * 500, n_features))
+    with pytest.raises(ContractError, match=r"m\.onnx: nodes: 1 to 2000 expected, got 2\d\d\d$"):
+        export_model(model, fitted.card, path, fitted.windows, fitted.class_indices)
     assert path.read_bytes() == b"the model before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.onnx"]
 
