@@ -41,8 +41,9 @@ def features_table(made: Problem, rivals: RivalProcess) -> Table:
 
 
 def whole_edge_outcome(made: Problem, work: Path) -> Outcome:
-    """A model of all blocks that ``--features edge`` chooses among: the dearest that it could become."""
-    sets = [feature_set.name for feature_set in feature_sets("edge", _windows(made))]
+    """A model of all blocks that ``--features edge`` may put together: the dearest that it could become."""
+    joined = [feature_set for feature_set in feature_sets("edge", _windows(made)) if feature_set.seat != "alone"]
+    sets = [feature_set.name for feature_set in joined]
     parts = {part.partition(":")[0]: part for name in sets for part in name.split("+")}
     return fit_and_judge("+".join(parts.values()), made, 0, work)
 

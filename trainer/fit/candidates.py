@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from trainer.export.guard import size_problem
 from trainer.features import Block, FeatureExtractor, blocks_of
 from trainer.fit.cross_validation import Report
 from trainer.fit.options import AUTO, EDGE
+from trainer.fit.recipe import Seat
 from trainer.fit.space import MAX_COORDINATES, Space, make_space
 
 MAX_RAW_FEATURES = 1024
@@ -40,8 +40,6 @@ _CONVOLUTION_VALUES = 60_000_000
 _MAX_WEIGHTS = 3_000_000
 """Of a head: with a thousand classes there is room for fewer features in a file that a gateway accepts."""
 
-Kind = Literal["convolution", "level"]
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
@@ -50,13 +48,13 @@ class FeatureSet:
     Attributes
     ----------
     name : str
-    kind : {"convolution", "level"}
-        ``convolution``: thousands of small witnesses, blind to the level of a channel; ``level``: few features with a
-        meaning of their own.
+    seat : {"convolution", "level", "alone"}
+        In a vote. ``convolution``: thousands of small witnesses, blind to the level of a channel; ``level``: few
+        features with a meaning of their own; ``alone``: the same, where a vote with them would cost too much.
     """
 
     name: str
-    kind: Kind
+    seat: Seat
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -128,7 +126,7 @@ def feature_sets(choice: str, data: WindowedData) -> tuple[FeatureSet, ...]:
     >>> [found.name for found in feature_sets("auto", example_windows())]
     ['minirocket:10000', 'hydra:8000', 'statistics', 'statistics+spectral', 'raw']
     >>> [found.name for found in feature_sets("edge", example_windows())]
-    ['minirocket:500', 'summary']
+    ['minirocket:500', 'summary', 'statistics']
     """
     if choice not in {AUTO, EDGE}:
         blocks = blocks_of(choice)
@@ -138,8 +136,11 @@ def feature_sets(choice: str, data: WindowedData) -> tuple[FeatureSet, ...]:
     has_convolutions = data.window_length >= MIN_CONVOLUTION_LENGTH
     if choice == EDGE:
         small = f"minirocket:{EDGE_BUDGET}"
+        # Statistics take half of what an edge model may take, so they answer alone or not at all.
+        alone: list[FeatureSet] = [FeatureSet("statistics", "alone")]
         names = [(small, has_convolutions), ("summary", True)]
     else:
+        alone = []
         names = [
             (f"minirocket:{minirocket_budget(data)}", has_convolutions),
             (f"hydra:{hydra_budget(data)}", has_convolutions),
@@ -147,7 +148,8 @@ def feature_sets(choice: str, data: WindowedData) -> tuple[FeatureSet, ...]:
             ("statistics+spectral", has_spectrum),
             ("raw", is_small),
         ]
-    return tuple(FeatureSet(name, "convolution" if ":" in name else "level") for name, fits in names if fits)
+    sets = (FeatureSet(name, "convolution" if ":" in name else "level") for name, fits in names if fits)
+    return (*sets, *alone)
 
 
 def minirocket_budget(data: WindowedData) -> int:

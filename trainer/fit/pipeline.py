@@ -109,7 +109,7 @@ def fit(data: WindowedData, options: FitOptions, report: Report) -> FitResult:
         if options.head in {"mlp", "deep-belief"}:
             # Thousands of small witnesses are for a linear head; a network makes its own out of few. The few hundred of
             # a small gateway it can take, and beside them a summary alone would not see the shape of a signal.
-            sets = tuple(one for one in sets if one.kind == "level" or options.features == EDGE) or sets
+            sets = tuple(one for one in sets if one.seat != "convolution" or options.features == EDGE) or sets
         pool = build_pool(sets, rows, options.seed, report, fan_out=_fan_out(options, len(rows.classes)))
         if options.head in {"mlp", "deep-belief"}:
             fitted = _by_backpropagation(rows, data, options, plan=plan, pool=pool, report=report)
@@ -129,11 +129,11 @@ def _by_trials(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Po
     y, n_classes = rows.class_indices, len(rows.classes)
     families = _families(rows, options, plan, pool, report)
     may_vote = options.head == "auto" and options.features in {AUTO, EDGE}
-    kinds = {candidate.name: candidate.feature_set.kind for candidate in pool.candidates}
+    seats = {candidate.name: candidate.feature_set.seat for candidate in pool.candidates}
     choice = Choice(
         families={f"{family[0].setting.blocks}, {family[0].setting.head}": family for family in families},
-        is_convolution={
-            f"{family[0].setting.blocks}, {family[0].setting.head}": kinds[family[0].setting.blocks] == "convolution"
+        seats={
+            f"{family[0].setting.blocks}, {family[0].setting.head}": seats[family[0].setting.blocks]
             for family in families
         },
         class_indices=y,
@@ -170,7 +170,7 @@ def _families(rows: WindowedData, options: FitOptions, plan: FoldPlan, pool: Poo
             return (options.head,)
         if options.features not in {AUTO, EDGE}:
             return ("logistic", "ridge")
-        return ("ridge",) if feature_set.kind == "convolution" else ("logistic",)
+        return ("ridge",) if feature_set.seat == "convolution" else ("logistic",)
 
     pairs = [(candidate, heads_for(candidate.feature_set)) for candidate in pool.candidates]
     return try_all(pairs, rows.class_indices, plan.folds, n_classes=len(rows.classes), report=report)
@@ -182,11 +182,8 @@ def _kinds_of(recipe: Recipe, pool: Pool) -> set[str]:
     Random convolutions do not: novelty would be blind to a sensor that shows another level.
     """
     kinds = {kind for voice in recipe.voices for kind in pool[voice.setting.blocks].feature_set.blocks}
-    return kinds | _smallest_with_level(pool.extractor)
-
-
-def _smallest_with_level(extractor: FeatureExtractor) -> set[str]:
-    return set([kind for kind in ("summary", "statistics") if kind in extractor.spans][:1])
+    seeing = [kind for kind in ("summary", "statistics") if kind in pool.extractor.spans]
+    return kinds if kinds & set(seeing) else kinds | set(seeing[:1])
 
 
 def _voices(
@@ -251,7 +248,7 @@ def _by_backpropagation(
         pairs: list[Any] = [(candidate, ("logistic",)) for candidate in pool.candidates]
         families = try_all(pairs, y, plan.folds, n_classes=n_classes, report=report)
         by_name = {family[0].setting.blocks: family for family in families}
-        choice = Choice(by_name, dict.fromkeys(by_name, False), y, plan.units, plan.folds, may_vote=False)
+        choice = Choice(by_name, dict.fromkeys(by_name, "level"), y, plan.units, plan.folds, may_vote=False)
         name = choice.best().voices[0].setting.blocks
         remarks = ("the feature blocks were chosen with a logistic head on the same folds",)
     extractor, columns = pool.only(set(pool[name].feature_set.blocks))
@@ -275,7 +272,7 @@ def _by_backpropagation(
     temperature = careful_temperature(logits[judged], y[judged])
     layers = [(layer.weights, layer.bias) for layer in network.layers_]
     trial = Trial(Setting(name, 0.0, options.head), logits, np.zeros(len(plan.folds)))
-    alone = Choice({name: [trial]}, {name: False}, y, plan.units, plan.folds, may_vote=False)
+    alone = Choice({name: [trial]}, {name: "level"}, y, plan.units, plan.folds, may_vote=False)
     wanted = ("hidden_layer_sizes", "activation", "optimiser", "learning_rate", "l2", "weight_decay", "batch_size")
     found = {key: value for key, value in network.get_params().items() if key in wanted}
     epochs = {"epochs": network.best_epoch_} if isinstance(network, MLPClassifier) else {"epochs": network.n_iter_}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from trainer.fit.cross_validation import Trial, best_trial
 from trainer.fit.path import Logits, losses
 from trainer.fit.thresholds import calibrated
 from trainer.learn.calibration import careful_temperature
+
+Seat = Literal["convolution", "level", "alone"]
 
 Family = Sequence[Trial]
 """The trials of one candidate under one head: they differ in their penalty."""
@@ -77,15 +80,16 @@ class Choice:
     Attributes
     ----------
     families : mapping of str to sequence of Trial
-        By a name of its own; "level" families compete for one seat, "convolution" families all have a seat in a vote.
-    is_convolution : mapping of str to bool
+        By a name of its own.
+    seats : mapping of str to {"convolution", "level", "alone"}
+        "convolution" families all have a seat in a vote, "level" families compete for one, "alone" is never joined.
     class_indices, units : ndarray of shape (n_windows,), int
     folds : sequence of Fold
     may_vote : bool
     """
 
     families: Mapping[str, Family]
-    is_convolution: Mapping[str, bool]
+    seats: Mapping[str, Seat]
     class_indices: IntArray
     units: IntArray
     folds: Sequence[Fold]
@@ -121,13 +125,14 @@ class Choice:
         best = {name: best_trial(family, left_out) for name, family in self.families.items()}
         if not self.may_vote:
             return [(voice,) for voice in best.values()]
-        convolutions = tuple(voice for name, voice in best.items() if self.is_convolution[name])
-        levels = [voice for name, voice in best.items() if not self.is_convolution[name]]
+        convolutions = tuple(voice for name, voice in best.items() if self.seats[name] == "convolution")
+        levels = [voice for name, voice in best.items() if self.seats[name] == "level"]
+        alone = [(voice,) for name, voice in best.items() if self.seats[name] == "alone"]
         if not convolutions or not levels:
-            return [convolutions] if convolutions else [(voice,) for voice in levels]
+            return [*([convolutions] if convolutions else [(voice,) for voice in levels]), *alone]
         y = self.class_indices[rows]
         first, *others = sorted(levels, key=lambda voice: _calibrated_loss(voice, rows, y))
-        tables = [convolutions, (*convolutions, first), (first,)]
+        tables = [convolutions, (*convolutions, first), (first,), *alone]
         if len(convolutions) > 1:
             tables += [(convolutions[0], first), *((convolutions[0], first, second) for second in others[:1])]
         return tables

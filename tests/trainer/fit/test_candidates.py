@@ -41,8 +41,8 @@ def test_what_auto_tries_depends_on_the_length_of_a_window() -> None:
     assert kinds("auto", 1024) == ["minirocket", "hydra", "statistics", "statistics+spectral"]
     assert kinds("auto", 8) == ["statistics", "statistics+spectral", "raw"]
     assert kinds("auto", 4) == ["statistics", "raw"]
-    assert kinds("edge", 32) == ["minirocket", "summary"]
-    assert kinds("edge", 4) == ["summary"]
+    assert kinds("edge", 32) == ["minirocket", "summary", "statistics"]
+    assert kinds("edge", 4) == ["summary", "statistics"]
 
 
 def test_named_blocks_are_one_set_and_of_the_kind_of_their_largest() -> None:

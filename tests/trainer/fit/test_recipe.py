@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainer.data import Fold
 from trainer.fit.cross_validation import Setting, Trial
-from trainer.fit.recipe import Choice, Recipe, make_recipe, mean_over_units
+from trainer.fit.recipe import Choice, Recipe, Seat, make_recipe, mean_over_units
 from trainer.learn.calibration import careful_temperature
 
 FOLDS = (Fold(np.arange(20, 40), np.arange(20)), Fold(np.arange(20), np.arange(20, 40)))
@@ -29,10 +29,14 @@ def right_with(confidence: float, n_wrong: int = 0) -> NDArray[np.float64]:
     return np.where(np.eye(2)[said] == 1.0, confidence, 1.0 - confidence)
 
 
+def seat_of(name: str) -> Seat:
+    return "convolution" if name.startswith("convolution") else "alone" if name.startswith("alone") else "level"
+
+
 def choice(families: dict[str, Trial], *, may_vote: bool = True) -> Choice:
     return Choice(
         families={name: [one] for name, one in families.items()},
-        is_convolution={name: name.startswith("convolution") for name in families},
+        seats={name: seat_of(name) for name in families},
         class_indices=Y,
         units=np.arange(40),
         folds=FOLDS,
@@ -100,6 +104,17 @@ def test_of_several_levels_one_has_a_seat_and_all_convolutions_have() -> None:
     assert all("level good" in table for table in voices if "level bad" in table)
 
 
+def test_one_that_answers_alone_is_never_joined() -> None:
+    families = {
+        "convolution": trial("convolution", right_with(0.9, 2)),
+        "level": trial("level", right_with(0.9, 3)),
+        "alone": trial("alone", right_with(0.97)),
+    }
+    tables = choice(families)._tables(np.arange(40), None)
+    assert [len(table) for table in tables if any(voice.setting.blocks == "alone" for voice in table)] == [1]
+    assert names(choice(families).best()) == ["alone"]
+
+
 def test_without_a_vote_the_least_loss_wins_however_small_the_difference() -> None:
     families = {"a": trial("a", right_with(0.9, 2)), "b": trial("b", right_with(0.9, 1))}
     assert names(choice(families, may_vote=False).best()) == ["b"]
@@ -115,7 +130,7 @@ def test_what_is_reported_of_a_fold_was_chosen_by_the_others() -> None:
 
 def test_rows_that_no_fold_holds_out_have_no_answer() -> None:
     one = Choice(
-        {"a": [trial("a", right_with(0.9), (1.0, 0.0))]}, {"a": False}, Y, np.arange(40), FOLDS[:1], may_vote=False
+        {"a": [trial("a", right_with(0.9), (1.0, 0.0))]}, {"a": "level"}, Y, np.arange(40), FOLDS[:1], may_vote=False
     )
     found = one.honest_probabilities()
     assert np.isfinite(found[:20]).all()
