@@ -242,7 +242,7 @@ def test_windows_of_another_shape_are_refused() -> None:
 
 
 def test_unknown_and_missing_blocks_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"some of raw, statistics, spectral, quantiles, .* expected, got 'wavelet'"):
+    with pytest.raises(ValueError, match=r"some of raw, summary, statistics, spectral, .* expected, got 'wavelet'"):
         blocks_of("wavelet")
     with pytest.raises(ValueError, match="blocks: at least one"):
         FeatureExtractor([], SCALING, 8)
