@@ -169,7 +169,7 @@ def _unseen(n_classes: int) -> npt.NDArray[np.float32]:
     return windows
 
 
-def _answers_alike(features: str, case: Case, path: Path) -> None:
+def check_answers_alike(features: str, case: Case, path: Path) -> None:
     parts = _parts(features, case.n_classes)
     head = case.make(parts.standardised, parts.class_indices)
     model = FittedModel(parts.extractor, parts.standardiser, head, parts.novelty)
@@ -192,12 +192,12 @@ def _answers_alike(features: str, case: Case, path: Path) -> None:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("kind", BLOCKS)
 def test_the_file_answers_as_numpy_does_and_a_gateway_takes_it(kind: str, name: str, tmp_path: Path) -> None:
-    _answers_alike(_small(kind), CASES[name], tmp_path / "m.onnx")
+    check_answers_alike(_small(kind), CASES[name], tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("name", ["vote", "one-vs-rest", "clusters, mixture"])
 def test_all_kinds_of_blocks_in_one_file(name: str, tmp_path: Path) -> None:
-    _answers_alike("+".join(_small(kind) for kind in BLOCKS), CASES[name], tmp_path / "m.onnx")
+    check_answers_alike("+".join(_small(kind) for kind in BLOCKS), CASES[name], tmp_path / "m.onnx")
 
 
 def test_no_head_estimator_or_link_is_left_out() -> None:

@@ -174,9 +174,9 @@ def test_more_features_than_windows_end_at_the_same_optimum(
     monkeypatch.setattr(logistic, "_MOST_ROTATED", 0)
     direct = LogisticClassifier(**options).fit(X, y)
     assert rotated.coef_.shape == (1 if n_classes == 2 else 3, 200)
-    # Around the optimum the objective is flat: the last digits of the weights hang on the order of sums, its value does
-    # not.
-    assert rotated.coef_ == pytest.approx(direct.coef_, abs=1e-3)
+    assert rotated.coef_ == pytest.approx(direct.coef_, abs=1e-4)
+    # Classes that can be told apart leave the intercept nearly free, and it has no penalty: its last digits hang on the
+    # order of sums. What it does to the objective does not.
     assert rotated.intercept_ == pytest.approx(direct.intercept_, abs=1e-3)
     assert rotated.loss_curve_[-1] == pytest.approx(direct.loss_curve_[-1], rel=1e-9)
 
