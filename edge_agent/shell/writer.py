@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -11,18 +11,31 @@ import numpy as np
 
 from edge_agent.engine import Event, Gap, Rejected, WindowReady
 from edge_agent.shell.assembly import Assembled
-from edge_agent.shell.delivery import Kind, Outgoing
+from edge_agent.shell.delivery import Outgoing
 from edge_agent.shell.journal import RateLimit
-from schemas import ROUTES, GapEvent, LabelEvent, format_timestamp, topic_for
-from signals import label_event
+from edge_agent.shell.label_json import EVENT_RETAINED, LABEL_RETAINED, LabelJson, Verdict
+from edge_agent.shell.model import CHUNK_WINDOWS
+from schemas import ROUTES, GapEvent, format_timestamp, topic_for
+from signals import FloatArray
 
 log = logging.getLogger(__name__)
 
 GapReason = Literal["no_samples", "restart", "clock_step", "evicted"]
 _GAP_REASON: dict[str, GapReason] = {reason: reason for reason in get_args(GapReason)}
 
-Answer = tuple[list[float], float]
-"""Probabilities and novelty of one window."""
+
+class _Ready:
+    """One pipeline at work: its windows of this burst, and the one array in which they go to the model."""
+
+    __slots__ = ("assembled", "batch", "json", "min_present", "waiting")
+
+    def __init__(self, gateway: str, assembled: Assembled, max_devices: int) -> None:
+        spec = assembled.pipeline.spec
+        self.assembled = assembled
+        self.json = LabelJson(gateway, assembled, max_devices)
+        self.min_present = spec.min_present
+        self.batch: FloatArray = np.empty((CHUNK_WINDOWS, len(spec.channels), spec.window_length), dtype=np.float32)
+        self.waiting: list[tuple[int, WindowReady]] = []
 
 
 class EventWriter:
@@ -43,46 +56,73 @@ class EventWriter:
 
     def __init__(self, gateway: str, pipelines: Sequence[Assembled], max_devices: int) -> None:
         self._gateway = gateway
-        self._pipelines = {assembled.pipeline.name: assembled for assembled in pipelines}
-        self._max_devices = max_devices
-        self._said: OrderedDict[tuple[str, str], tuple[str | None, str]] = OrderedDict()
+        self._ready = {assembled.pipeline.name: _Ready(gateway, assembled, max_devices) for assembled in pipelines}
         self._limit = RateLimit()
         self.windows: Counter[str] = Counter()
 
-    def messages(self, events: Sequence[Event]) -> list[Outgoing]:
-        """What goes out for these events, in their order."""
-        answers = self._answers(events)
+    def messages(self, events: Sequence[Event], since_ns: int = 0) -> list[Outgoing]:
+        """What goes out for these events, in their order.
+
+        Parameters
+        ----------
+        events : sequence of Event
+        since_ns : int
+            When the first message of the burst was received, on the monotonic clock.
+        """
+        verdicts = self._verdicts(events)
         out: list[Outgoing] = []
+        states: list[str] = []
         for position, event in enumerate(events):
             if isinstance(event, WindowReady):
-                self._write_label(event, answers.get(position), out)
+                json = self._ready[event.pipeline].json
+                window, device, verdict = event.window, json.device(event.device), verdicts.get(position)
+                label, state, _ = verdict = json.incomplete if verdict is None else verdict
+                states.append(state)
+                payload = json.payload(device, window, verdict)
+                key = (event.pipeline, event.device, window.index)
+                out.append(
+                    Outgoing("label", device.label_topic, payload, retain=LABEL_RETAINED, key=key, since_ns=since_ns)
+                )
+                if device.said != (label, state):
+                    device.said = (label, state)
+                    out.append(Outgoing("event", device.event_topic, payload, retain=EVENT_RETAINED, key=key))
             elif isinstance(event, Gap):
                 out.append(self._write_gap(event))
             else:
                 self._log_refusal(event)
+        self.windows.update(states)
         return out
 
-    def _answers(self, events: Sequence[Event]) -> dict[int, Answer]:
-        """One batched forward pass per pipeline for all windows of which enough is there."""
-        wanted: dict[str, list[tuple[int, WindowReady]]] = {}
+    def _verdicts(self, events: Sequence[Event]) -> dict[int, Verdict]:
+        """Forward passes of at most 64 windows over all windows of which enough is there, pipeline by pipeline."""
+        verdicts: dict[int, Verdict] = {}
         for position, event in enumerate(events):
             if isinstance(event, WindowReady):
-                spec = self._pipelines[event.pipeline].pipeline.spec
-                if event.window.present >= spec.min_present:
-                    wanted.setdefault(event.pipeline, []).append((position, event))
-        answers: dict[int, Answer] = {}
-        for name, ready in wanted.items():
-            try:
-                found = self._pipelines[name].model.run(np.stack([event.window.values for _, event in ready]))
-            except Exception as error:  # noqa: BLE001 - a window that the runtime cannot take must not end the agent
-                self._fail(name, len(ready), f"{type(error).__name__}: {error}")
-                continue
-            finite = np.isfinite(found.probabilities).all(axis=1) & np.isfinite(found.novelty)
-            if not finite.all():
-                self._fail(name, int((~finite).sum()), "finite probabilities expected, got NaN or infinity")
-            rows = zip(ready, found.probabilities.tolist(), found.novelty.tolist(), finite.tolist(), strict=True)
-            answers.update({position: (row, novelty) for (position, _), row, novelty, good in rows if good})
-        return answers
+                ready = self._ready[event.pipeline]
+                if event.window.present >= ready.min_present:
+                    ready.batch[len(ready.waiting)] = event.window.values
+                    ready.waiting.append((position, event))
+                    if len(ready.waiting) == CHUNK_WINDOWS:
+                        self._answer(ready, verdicts)
+        for ready in self._ready.values():
+            if ready.waiting:
+                self._answer(ready, verdicts)
+        return verdicts
+
+    def _answer(self, ready: _Ready, verdicts: dict[int, Verdict]) -> None:
+        waiting, ready.waiting = ready.waiting, []
+        name = ready.assembled.pipeline.name
+        try:
+            found = ready.json.verdicts(ready.assembled.model.run(ready.batch[: len(waiting)]))
+        except Exception as error:  # noqa: BLE001 - a window that the runtime cannot take must not end the agent
+            self._fail(name, len(waiting), f"{type(error).__name__}: {error}")
+            return
+        for (position, _), verdict in zip(waiting, found, strict=True):
+            if verdict is not None:
+                verdicts[position] = verdict
+        n_failed = found.count(None)
+        if n_failed:
+            self._fail(name, n_failed, "finite probabilities expected, got NaN or infinity")
 
     def _fail(self, pipeline: str, n_windows: int, problem: str) -> None:
         self.windows["failed"] += n_windows
@@ -94,39 +134,12 @@ class EventWriter:
                 " ".join(problem.split())[:300],
             )
 
-    def _write_label(self, event: WindowReady, answer: Answer | None, out: list[Outgoing]) -> None:
-        model = self._pipelines[event.pipeline].model
-        label = label_event(
-            model.card,
-            model.digest,
-            gateway=self._gateway,
-            pipeline=event.pipeline,
-            device=event.device,
-            window=event.window,
-            probabilities=None if answer is None else answer[0],
-            novelty=None if answer is None else answer[1],
-        )
-        self.windows[label.state] += 1
-        payload = label.model_dump_json(by_alias=True).encode()
-        key = (event.pipeline, event.device, event.window.index)
-        out.append(self._outgoing("label", event.device, payload, key))
-        if self._is_change(event, label):
-            out.append(self._outgoing("event", event.device, payload, key))
-
-    def _is_change(self, event: WindowReady, label: LabelEvent) -> bool:
-        who, what = (event.pipeline, event.device), (label.label, label.state)
-        before = self._said.pop(who, None)
-        self._said[who] = what
-        if len(self._said) > self._max_devices:
-            self._said.popitem(last=False)
-        return before != what
-
     def _write_gap(self, event: Gap) -> Outgoing:
         gap = GapEvent(
             gateway=self._gateway,
             device=event.device,
             pipeline=event.pipeline,
-            model=self._pipelines[event.pipeline].model.card.ref,
+            model=self._ready[event.pipeline].assembled.model.card.ref,
             first_index=event.first_index,
             last_index=event.last_index,
             start=format_timestamp(event.start_ns),
@@ -134,11 +147,9 @@ class EventWriter:
             reason=_GAP_REASON[event.reason],
         )
         key = (event.pipeline, event.device, event.last_index)
-        return self._outgoing("gap", event.device, gap.model_dump_json(by_alias=True).encode(), key)
-
-    def _outgoing(self, route: Kind, device: str, payload: bytes, key: tuple[str, str, int]) -> Outgoing:
-        topic = topic_for(route, gateway=self._gateway, device=device)
-        return Outgoing(route, topic, payload, retain=ROUTES[route].retain, key=key)
+        topic = topic_for("gap", gateway=self._gateway, device=event.device)
+        payload = gap.model_dump_json(by_alias=True).encode()
+        return Outgoing("gap", topic, payload, retain=ROUTES["gap"].retain, key=key)
 
     def _log_refusal(self, event: Rejected) -> None:
         held_back = self._limit.admits(event.reason)
