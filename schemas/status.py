@@ -158,7 +158,7 @@ class DeviceView(WireContract):
     ts: str | None = Field(default=None, description="end of the newest window, ISO 8601 UTC; null: no window yet")
     rate_hz: float = Field(default=0.0, ge=0.0, description="samples a second, over the last seconds")
     latency_ms: float | None = Field(
-        default=None, ge=0.0, description="from the message that completed the window to its answer handed to the broker"
+        default=None, ge=0.0, description="from the message that closed the window to its answer handed to the broker"
     )
     signal: list[list[float | None]] = Field(
         default_factory=list, description="per channel the last samples, at most 64; null = missing"
