@@ -47,7 +47,13 @@ WindowKey = tuple[str, str, int]
 """Pipeline, device, window index."""
 
 
-Kind = Literal["label", "event", "gap", "status", "barrier"]
+Kind = Literal["label", "event", "gap", "capture", "status", "barrier"]
+
+_AWAITED: frozenset[Kind] = frozenset({"label", "capture"})
+"""What somebody must hear before it counts as delivered."""
+
+_UNKEPT: frozenset[Kind] = frozenset({"status", "barrier"})
+"""What says only how things stand now, and is not published again after a reconnect."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +63,7 @@ class Outgoing:
     Attributes
     ----------
     kind : str
-        ``label`` waits for a subscriber; the others need none. ``barrier`` is never tried again.
+        ``label`` and ``capture`` wait for a subscriber; the others need none. ``barrier`` is never tried again.
     key : tuple or None
         The window (or last window of a gap) that is settled once the broker has this message; None = nothing waits
         for it.
@@ -118,7 +124,8 @@ class Outbox:
     ----------
     settled : list of WindowKey
         Windows whose messages are all accepted or given up; the loop takes them out.
-    accepted, retried : int
+    accepted, captured, retried : int
+        Labels and captures that the broker took; messages tried again.
     dropped : Counter
         Labels given up, by reason: ``no_subscriber``, ``refused``, ``too_large``, ``outbox_full``.
     """
@@ -142,6 +149,7 @@ class Outbox:
         self._sequence = 0
         self.settled: list[WindowKey] = []
         self.accepted = 0
+        self.captured = 0
         self.retried = 0
         self.dropped: Counter[str] = Counter()
 
@@ -267,7 +275,7 @@ class Outbox:
         if message is None or message.is_repeat or message.kind == "barrier":
             return
         message.mid, message.is_dup = 0, False
-        if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind != "label"):
+        if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind not in _AWAITED):
             self._accept(message, now_s)
             self._trim_ring(now_s)
         elif reason == NO_SUBSCRIBER:
@@ -280,7 +288,7 @@ class Outbox:
 
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
-        if message.kind not in {"status", "barrier"} and not message.is_repeat:
+        if message.kind not in _UNKEPT and not message.is_repeat:
             self.dropped[reason] += 1
         self._settle(message)
 
@@ -336,14 +344,15 @@ class Outbox:
 
     def _accept(self, message: Outgoing, now_s: float) -> None:
         kind = message.kind
-        if kind == "label":
-            self.accepted += 1
+        if kind in _AWAITED:
+            if kind == "label":
+                self.accepted += 1
+            else:
+                self.captured += 1
             if self._held:
                 self._release_held(message.topic)
-        elif kind in {"status", "barrier"}:
-            self._settle(message)
-            return
-        self._ring.append((now_s, message))
+        if kind not in _UNKEPT:
+            self._ring.append((now_s, message))
         self._settle(message)
 
     def _release_held(self, topic: str) -> None:
