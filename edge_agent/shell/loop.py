@@ -25,6 +25,7 @@ from edge_agent.shell.barrier import BarrierClock
 from edge_agent.shell.delivery import Outbox, Outgoing
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.mqtt_link import BURST_MESSAGES, Inbound, MqttLink
+from edge_agent.shell.service import Service
 from edge_agent.shell.state import StateFile
 from edge_agent.shell.writer import EventWriter
 from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, format_timestamp, topic_for
@@ -46,6 +47,8 @@ class Agent:
     ----------
     config : AgentConfig
     pipelines : sequence of Assembled
+    services : sequence of Service
+        Called once a turn; whoever made them closes them.
 
     Raises
     ------
@@ -55,9 +58,10 @@ class Agent:
         If the state folder cannot be made.
     """
 
-    def __init__(self, config: AgentConfig, pipelines: Sequence[Assembled]) -> None:
+    def __init__(self, config: AgentConfig, pipelines: Sequence[Assembled], services: Sequence[Service] = ()) -> None:
         self._config = config
         self._pipelines = pipelines
+        self._services = services
         self._state = StateFile(config.gateway.state_dir, config.delivery.state_interval_s)
         self._engine = Engine(
             [assembled.pipeline for assembled in pipelines],
@@ -124,6 +128,8 @@ class Agent:
             if now_s >= self._next_metrics_s:
                 self._next_metrics_s = now_s + self._config.status.metrics_interval_s
                 self._publish_metrics(now_s)
+        for service in self._services:
+            service.turn(now_s)
 
     def _hear_broker(self, now_s: float) -> None:
         confirmations = self._link.confirmations
@@ -252,8 +258,9 @@ class Agent:
         message = Outgoing("status", self._topic(route), payload.encode(), retain=ROUTES[route].retain)
         self._outbox.put(message, is_urgent=True)
 
-    def _say_hello(self) -> None:
-        info = AgentInfo(
+    def info(self) -> AgentInfo:
+        """What runs on this gateway."""
+        return AgentInfo(
             gateway=self._config.gateway.id,
             agent_version=__version__,
             protocol=f"MQTT {self._link.protocol}",
@@ -262,12 +269,15 @@ class Agent:
             pipelines=[assembled.info for assembled in self._pipelines],
             libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
         )
-        self._say("info", info.model_dump_json(by_alias=True))
+
+    def _say_hello(self) -> None:
+        self._say("info", self.info().model_dump_json(by_alias=True))
         self._say("availability", Availability(state="online").model_dump_json())
 
-    def _publish_metrics(self, now_s: float) -> None:
+    def metrics(self, now_s: float) -> AgentMetrics:
+        """All counters at this moment, as one value that does not change."""
         counters, outbox = self._engine.counters, self._outbox
-        metrics = AgentMetrics(
+        return AgentMetrics(
             gateway=self._config.gateway.id,
             ts=format_timestamp(time.time_ns()),
             uptime_s=round(now_s - self._started_s, 3),
@@ -286,8 +296,10 @@ class Agent:
             acknowledged_early=self._owed.early,
             reconnects=max(0, self._epoch - 1),
         )
+
+    def _publish_metrics(self, now_s: float) -> None:
         route = ROUTES["metrics"]
-        payload = metrics.model_dump_json(by_alias=True).encode()
+        payload = self.metrics(now_s).model_dump_json(by_alias=True).encode()
         self._link.publish(self._topic("metrics"), payload, qos=route.qos, retain=route.retain)
 
     # ------------------------------------------------------------------ the end
