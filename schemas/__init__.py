@@ -30,15 +30,31 @@ from schemas.mapping import (
     Mapping,
     ScalarMapping,
 )
-from schemas.status import AgentInfo, AgentMetrics, Availability, Barrier, Capture, GapEvent
+from schemas.status import (
+    STATUS_SOCKET,
+    AgentHealth,
+    AgentInfo,
+    AgentMetrics,
+    AgentStatus,
+    Availability,
+    Barrier,
+    Capture,
+    DeviceView,
+    GapEvent,
+    StatusRequest,
+    TopView,
+)
 from schemas.topics import ROUTES, Route, TopicTemplate, topic_for
 
 __all__ = [
     "CARD_METADATA_KEY",
     "CARD_SCHEMA",
     "ROUTES",
+    "STATUS_SOCKET",
+    "AgentHealth",
     "AgentInfo",
     "AgentMetrics",
+    "AgentStatus",
     "Availability",
     "Barrier",
     "BinaryField",
@@ -50,6 +66,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "DataFacts",
+    "DeviceView",
     "EdgeError",
     "FeatureBlock",
     "GapEvent",
@@ -67,6 +84,8 @@ __all__ = [
     "NoveltyFacts",
     "Route",
     "ScalarMapping",
+    "StatusRequest",
+    "TopView",
     "TopicTemplate",
     "WindowFacts",
     "WindowQuality",

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.contract import BY_ALIAS, WireContract
+from schemas.label import LabelState
 
 
 class Availability(WireContract):
@@ -107,3 +108,71 @@ class Barrier(WireContract):
 
     run: str = Field(description="identity of this process; the echo of an earlier one is ignored")
     monotonic_ns: int
+
+
+class StatusRequest(WireContract):
+    """One line to the status socket of an agent: what is asked."""
+
+    ask: Literal["status", "top"] = Field(description="status: the agent; top: also its devices and their signals")
+
+
+class AgentHealth(WireContract):
+    """Whether the agent does its work, and what stands in its way."""
+
+    state: Literal["starting", "ok", "degraded", "stopping"] = Field(
+        description="degraded: it runs, and a person should look at the problems"
+    )
+    connected: bool = Field(description="whether the broker is there")
+    broker: str = Field(description="host:port")
+    problems: list[str] = Field(default_factory=list, description="one line each, empty where all is well")
+    outbox: int = Field(default=0, ge=0, description="messages waiting for the broker's word, sent or not")
+    outbox_limit: int = Field(default=0, ge=0, description="where the intake pauses; 0 = not told")
+    unacknowledged_limit: int = Field(
+        default=0, ge=0, description="sensor messages held back at most; 0 = not told, or nothing is held back"
+    )
+
+
+class AgentStatus(WireContract):
+    """Answer to ``{"ask": "status"}``: one line of JSON."""
+
+    schema_version: Literal["status/1"] = Field(default="status/1", alias="schema")
+    info: AgentInfo
+    metrics: AgentMetrics
+    health: AgentHealth
+
+    model_config = BY_ALIAS
+
+
+class DeviceView(WireContract):
+    """One device as ``edge-agent top`` shows it: its newest window."""
+
+    pipeline: str
+    device: str
+    channels: list[str] = Field(default_factory=list, description="names, in the order of the signal")
+    label: str | None = Field(default=None, description="null where the window has none")
+    confidence: float | None = Field(default=None, ge=0.0, le=1.0)
+    novelty: float | None = Field(default=None, ge=0.0, description="1 = at the threshold of the model")
+    state: LabelState | Literal["unlabelled"] | None = Field(
+        default=None, description="unlabelled: the pipeline has no model; null: no window yet"
+    )
+    ts: str | None = Field(default=None, description="end of the newest window, ISO 8601 UTC; null: no window yet")
+    rate_hz: float = Field(default=0.0, ge=0.0, description="samples a second, over the last seconds")
+    latency_ms: float | None = Field(
+        default=None, ge=0.0, description="from the message that closed the window to its answer handed to the broker"
+    )
+    signal: list[list[float | None]] = Field(
+        default_factory=list, description="per channel the last samples, at most 64; null = missing"
+    )
+
+
+class TopView(AgentStatus):
+    """Answer to ``{"ask": "top"}``: the status, and the devices seen last, at most 200 of them."""
+
+    devices: list[DeviceView] = Field(default_factory=list, description="most recent first")
+    latencies_ms: list[float] = Field(
+        default_factory=list, description="of the last windows of all devices, at most 512, oldest first"
+    )
+
+
+STATUS_SOCKET = "status.sock"
+"""Name of the Unix socket in ``gateway.state_dir``; a JSON line in, a JSON line out."""
