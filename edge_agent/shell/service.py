@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
+
+
+@dataclass(slots=True)
+class Reloads:
+    """Reloads of this process, over all agents that ran in it.
+
+    Attributes
+    ----------
+    done : dict of int
+        ``swapped`` (models in place) and ``replaced`` (a new agent) -> count.
+    refused : int
+        Reloads that would not have worked; the agent went on as it was.
+    """
+
+    done: dict[str, int] = field(default_factory=lambda: {"swapped": 0, "replaced": 0})
+    refused: int = 0
 
 
 class Service(Protocol):
