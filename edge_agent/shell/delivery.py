@@ -166,6 +166,22 @@ class Outbox:
         return len(self._in_flight)
 
     @property
+    def waiting(self) -> int:
+        """Messages that wait for the broker's word, sent or not, or for another try."""
+        return len(self._queue) + len(self._in_flight) + self._n_held
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Payload bytes of these messages; looks at each of them."""
+        held = (message for held in self._held.values() for message in held.waiting)
+        return sum(len(message.payload) for group in (self._queue, self._in_flight.values(), held) for message in group)
+
+    @property
+    def limit(self) -> int:
+        """Messages not yet sent above which the intake pauses."""
+        return self._limit
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is to be sent or confirmed; messages held for a later try do not count."""
         return not self._queue and not self._in_flight
@@ -224,10 +240,9 @@ class Outbox:
                 self._last_mid = mid
                 return mid
 
-    def withdraw(self, message: Outgoing, reason: str) -> None:
-        """Give up a message that was taken and cannot be sent."""
+    def withdraw(self, message: Outgoing) -> None:
+        """Take back a message that was taken and cannot be sent."""
         self._in_flight.pop(message.mid, None)
-        self.give_up(message, reason)
 
     def is_retained(self, message: Outgoing) -> bool:
         """Whether the message is to replace the retained one of its topic: the newest alone may."""
@@ -274,7 +289,7 @@ class Outbox:
         message = self._in_flight.pop(mid, None)
         if message is None or message.is_repeat or message.kind == "barrier":
             return
-        message.mid, message.is_dup = 0, False
+        message.mid, message.is_dup, message.since_ns = 0, False, 0  # what is tried again is not measured
         if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind not in _AWAITED):
             self._accept(message, now_s)
             self._trim_ring(now_s)
@@ -305,14 +320,13 @@ class Outbox:
         self._to_resend.clear()
         self._queue.clear()
         for message in again:
-            if not message.mid or keeps_session:
-                message.is_dup = message.mid > 0
-                if message.is_dup:
-                    self._to_resend.add(message.mid)
-            elif message.kind == "barrier":
+            if message.kind == "barrier" and not keeps_session:
                 continue  # it proves nothing of another session
+            message.is_dup = keeps_session and message.mid > 0
+            if message.is_dup:
+                self._to_resend.add(message.mid)
             else:
-                message.mid, message.is_dup = 0, False
+                message.mid = 0
             self._queue.append(message)
 
     def connected(self, now_s: float) -> None:

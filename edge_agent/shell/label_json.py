@@ -7,14 +7,14 @@ That the bytes are the same as those of ``signals.label_event`` is what the test
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
 
-from edge_agent.shell.assembly import Assembled
-from edge_agent.shell.model import Answers
-from schemas import ROUTES, LabelState, format_timestamp, topic_for
+from edge_agent.engine import Pipeline
+from edge_agent.shell.model import Answers, Model
+from schemas import LabelState, format_timestamp, topic_for
 from schemas.label import ModelRef
 from signals import ClosedWindow
 from signals.grid import point_time_ns
@@ -22,15 +22,10 @@ from signals.verdict import label_state
 
 _MICRO = 1e6
 _HELD_WINDOWS = 4096
-NOVEL_ABOVE = 1.0
 
 
-class Verdict(NamedTuple):
-    """What is said of one window: label and state, and the part of the JSON that says it."""
-
-    label: str | None
-    state: LabelState
-    json: bytes
+Verdict = tuple[str | None, LabelState, bytes, float | None, float | None]
+"""What is said of one window: label, state, the part of the JSON that says it; and confidence and novelty."""
 
 
 class DeviceText:
@@ -61,25 +56,31 @@ class LabelJson:
     Parameters
     ----------
     gateway : str
-    assembled : Assembled
+    pipeline : Pipeline
+    model : Model
     max_devices : int
         Devices whose text and last label are kept; the one that was silent longest goes first.
+    before : LabelJson or None
+        Whose place this one takes, with another model: what was said last stays known.
     """
 
-    def __init__(self, gateway: str, assembled: Assembled, max_devices: int) -> None:
+    def __init__(
+        self, gateway: str, pipeline: Pipeline, model: Model, max_devices: int, before: LabelJson | None = None
+    ) -> None:
         self._gateway = gateway
-        self._pipeline = assembled.pipeline.name
-        self._spec = assembled.pipeline.spec
-        self._card = assembled.model.card
+        self._pipeline = pipeline.name
+        self._spec = pipeline.spec
+        self._card = model.card
         self._max_devices = max_devices
         self._devices: OrderedDict[str, DeviceText] = OrderedDict()
         self._windows: dict[int, bytes] = {}
-        model = ModelRef(name=self._card.name, version=self._card.version, digest=assembled.model.digest)
-        self._tail = b',"model":' + model.model_dump_json().encode() + b"}"
-        self._whole = self._quality(self._spec.window_length, 1.0, 0.0, (), ())
-        self._incomplete = Verdict(
-            None, "incomplete", self._outcome(None, None, None, None, "incomplete")
-        )
+        ref = ModelRef(name=self._card.name, version=self._card.version, digest=model.digest)
+        self._tail = b',"model":' + ref.model_dump_json().encode() + b"}"
+        self._whole = _quality(self._spec.window_length, 1.0, 0.0, (), ())
+        self._incomplete: Verdict = (None, "incomplete", _outcome(None, None, None, None, "incomplete"), None, None)
+        if before is not None:
+            for name, text in before._devices.items():  # noqa: SLF001 - its own kind
+                self.device(name).said = text.said
 
     def device(self, name: str) -> DeviceText:
         """The text of a device, which is from now on the newest."""
@@ -111,13 +112,9 @@ class LabelJson:
             if not good:
                 found.append(None)
                 continue
-            state = label_state(card, confidence, exact)
-            named = dict(zip(classes, row, strict=True))
-            found.append(
-                Verdict(
-                    classes[index], state, self._outcome(classes[index], min(1.0, row[index]), named, distance, state)
-                )
-            )
+            state, label, sure = label_state(card, confidence, exact), classes[index], min(1.0, row[index])
+            told = _outcome(label, sure, dict(zip(classes, row, strict=True)), distance, state)
+            found.append((label, state, told, sure, distance))
         return found
 
     @property
@@ -137,10 +134,10 @@ class LabelJson:
                 self._windows.get(index) or self._window(index),
                 self._whole
                 if is_whole and window.n_samples == self._spec.window_length
-                else self._quality(
+                else _quality(
                     window.n_samples, window.present, window.longest_gap_s, window.stuck, window.clipped
                 ),
-                verdict.json,
+                verdict[2],
                 self._tail,
             )
         )
@@ -158,38 +155,34 @@ class LabelJson:
         self._windows[index] = part
         return part
 
-    @staticmethod
-    def _quality(
-        n_samples: int, present: float, longest_gap_s: float, stuck: tuple[str, ...], clipped: tuple[str, ...]
-    ) -> bytes:
-        facts: dict[str, Any] = {
-            "n_samples": n_samples,
-            "quality": {
-                "present": round(present, 4),
-                "longest_gap_s": round(longest_gap_s, 6),
-                "stuck": stuck,
-                "clipped": clipped,
-            },
-        }
-        return orjson.dumps(facts)[1:] + b","
 
-    @staticmethod
-    def _outcome(
-        label: str | None,
-        confidence: float | None,
-        probabilities: dict[str, float] | None,
-        novelty: float | None,
-        state: LabelState,
-    ) -> bytes:
-        outcome = {
-            "label": label,
-            "confidence": confidence,
-            "probabilities": probabilities,
-            "novelty": novelty,
-            "state": state,
-        }
-        return orjson.dumps(outcome)[1:-1]
+def _quality(
+    n_samples: int, present: float, longest_gap_s: float, stuck: tuple[str, ...], clipped: tuple[str, ...]
+) -> bytes:
+    facts: dict[str, Any] = {
+        "n_samples": n_samples,
+        "quality": {
+            "present": round(present, 4),
+            "longest_gap_s": round(longest_gap_s, 6),
+            "stuck": stuck,
+            "clipped": clipped,
+        },
+    }
+    return orjson.dumps(facts)[1:] + b","
 
 
-LABEL_RETAINED = ROUTES["label"].retain
-EVENT_RETAINED = ROUTES["event"].retain
+def _outcome(
+    label: str | None,
+    confidence: float | None,
+    probabilities: dict[str, float] | None,
+    novelty: float | None,
+    state: LabelState,
+) -> bytes:
+    outcome = {
+        "label": label,
+        "confidence": confidence,
+        "probabilities": probabilities,
+        "novelty": novelty,
+        "state": state,
+    }
+    return orjson.dumps(outcome)[1:-1]
