@@ -14,6 +14,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from types import FrameType
 
 from edge_agent import __version__
@@ -39,6 +41,7 @@ _INBOX_HELD = 10 * BURST_MESSAGES
 _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _PACKET_OVERHEAD_BYTES = 16
+_since_ns = attrgetter("since_ns")
 _LIBRARIES = ("numpy", "onnxruntime", "orjson", "paho-mqtt", "pydantic")
 
 
@@ -283,7 +286,7 @@ class Agent:
         messages = outbox.take(now_s, room)
         if not messages:
             return
-        for message in link.send(messages, newest=[outbox.is_retained(message) for message in messages]):
+        for message in link.send(messages, newest=outbox.newest_of(messages)):
             self._bury_too_large(message)
             outbox.withdraw(message)
             outbox.give_up(message, "too_large")
@@ -307,10 +310,10 @@ class Agent:
 
     def _handed_over(self, messages: list[Outgoing]) -> None:
         """Measure how long labels took to get here; those of one burst are counted at once."""
-        now_ns = time.monotonic_ns()
-        waited = Counter([message.since_ns for message in messages if message.since_ns and not message.is_dup])
-        for since_ns, n_labels in waited.items():
-            self._writer.tally.handed_over((now_ns - since_ns) / 1e9, n_labels)
+        now_ns, tally = time.monotonic_ns(), self._writer.tally
+        for since_ns, same in groupby(messages, _since_ns):
+            if since_ns:
+                tally.handed_over((now_ns - since_ns) / 1e9, sum(1 for _ in same))
 
     def _bury_too_large(self, message: Outgoing) -> None:
         most = self._link.max_packet_bytes
