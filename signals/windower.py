@@ -81,7 +81,6 @@ class DeviceWindows:
         "_gap_first",
         "_gap_reason",
         "_in_time",
-        "_is_flowing",
         "_is_spent",
         "_late_first",
         "_late_since_ns",
@@ -95,6 +94,7 @@ class DeviceWindows:
         "_touched",
         "_whole_from",
         "counts",
+        "is_flowing",
         "newly_touched",
     )
 
@@ -118,10 +118,23 @@ class DeviceWindows:
         self._gap_first: int | None = None
         self._gap_reason = "no_samples"
         self._late_since_ns: int | None = None
-        self._in_time = self._is_spent = self._is_flowing = False
+        self._in_time = self._is_spent = self.is_flowing = False
         # While samples flow without a hole: grid points at which a new window begins, at which closing must be looked
         # at, and from which on every value is known to be there.
         self._new_at = self._check_at = self._whole_from = 0
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the last samples were so late that their clock may have been set back: dropped, or declared soon."""
+        return (
+            self._late_since_ns is not None
+            and self._in_time
+            and (self._newest - self._late_first) > self._doubted_points()
+        )
+
+    def doubt_ends_ns(self) -> int:
+        """The clock at which doubted samples are taken for late ones, if nothing else came."""
+        return (self._late_since_ns or 0) + int(self._patience_s() * 1e9)
 
     @property
     def nbytes(self) -> int:
@@ -154,7 +167,7 @@ class DeviceWindows:
         n_samples = 1 if n_bytes == plan.row_bytes else n_bytes // plan.row_bytes
         if t0_ns is None:
             t0_ns = self._time_without_time(wall_ns, n_samples, None)
-        if self._is_flowing:
+        if self.is_flowing:
             if plan.whole_rate:  # nearest_point(*grid_position(t0_ns)), in whole numbers as far as they go
                 seconds, rest = divmod(t0_ns, _NS)
                 fraction = rest * plan.points_per_ns
@@ -256,7 +269,7 @@ class DeviceWindows:
         while self._touched:
             last = self._next + self._touched.bit_length() - 1
             self._close(last * self._plan.hop + self._plan.length + self._plan.deadline, out, by_clock=False)
-        self._is_flowing = False
+        self.is_flowing = False
         return out
 
     @property
@@ -335,7 +348,7 @@ class DeviceWindows:
         plan, store, newest = self._plan, self._store, self._newest
         self._whole_from = newest + 1
         self._new_at = (newest // plan.hop + 1) * plan.hop
-        self._is_flowing = (
+        self.is_flowing = (
             isinstance(store, NearestStore)
             and self._in_time
             and self._late_since_ns is None
@@ -418,10 +431,7 @@ class DeviceWindows:
         if self._late_since_ns is None:
             self._late_since_ns, self._late_first = clock_ns, point
             return False
-        patience_s = max(CLOCK_STEP_S, self._plan.length / self._plan.rate)
-        if not self._in_time:
-            patience_s *= 6  # after a restart the broker may deliver a long tail that was labelled before
-        if clock_ns - self._late_since_ns < patience_s * 1e9:
+        if clock_ns - self._late_since_ns < self._patience_s() * 1e9:
             return False
         out.extend(self.flush())
         first, lost = self._first_window_of(point), self._first_window_of(self._late_first)
@@ -432,6 +442,16 @@ class DeviceWindows:
         self._newest, self._newest_clock_ns = time, clock_ns
         self._open(first, point, None)
         return True
+
+    def _patience_s(self) -> float:
+        """How long only late samples may come before the device's clock is taken to be set back."""
+        patience_s = max(CLOCK_STEP_S, self._plan.length / self._plan.rate)
+        # after a restart the broker may deliver a long tail that was labelled before
+        return patience_s if self._in_time else 6 * patience_s
+
+    def _doubted_points(self) -> float:
+        """A sample that is later than this is hardly one that the broker only delivers again."""
+        return self._patience_s() * self._plan.rate + 2 * self._plan.span
 
     # ------------------------------------------------------------------ closing
 
@@ -458,7 +478,7 @@ class DeviceWindows:
             self._close(self._newest, out, by_clock=False)
             self._look_up()
         if isinstance(store, NearestStore) and store.start > self._newest + 1:
-            self._is_flowing = False
+            self.is_flowing = False
         return out
 
     def _close(self, newest: int, out: list[Closed], *, by_clock: bool, before: int | None = None) -> None:
