@@ -50,6 +50,13 @@ NO_GUARANTEE = (
 
 
 _HOUSEKEEPING_S = 0.25
+_BUSY_PACKETS = 8
+_BREATH_S = 0.001
+"""After a burst of at least so many packets the socket is left alone so long: what comes in that time is one burst.
+
+Under load this saves half of the turns, for a millisecond; where packets come one by one it is not done.
+"""
+
 _NO_UTF8 = b"\xff"
 """Stands for a topic that stock paho cannot show."""
 
@@ -142,6 +149,7 @@ class MqttLink:
         self._next_attempt_s = 0.0
         self._since_s = 0.0
         self._is_reading = False
+        self._is_busy = False
         self._is_fresh = False
         self._is_closing = False
         self._refused_5 = False
@@ -190,13 +198,19 @@ class MqttLink:
 
     def _exchange(self, timeout_s: float, now_s: float) -> None:
         client = self._client
+        if self._is_busy and not client.has_read_ahead and not self.inbox:
+            time.sleep(_BREATH_S)
         socket = client.socket()
         if socket is None:
             return
         wait_s = 0.0 if client.has_read_ahead else timeout_s
         readable, writable, _ = select.select([socket], [socket] if client.want_write() else [], [], wait_s)
         if readable or client.has_read_ahead:
+            n_before = self.n_waiting + len(self.accepted)
             self._read_burst()
+            self._is_busy = self.n_waiting + len(self.accepted) - n_before >= _BUSY_PACKETS
+        else:
+            self._is_busy = False
         if writable and client.socket() is not None:
             client.loop_write()
         if client.socket() is not None and (wait_s or now_s >= self._housekeeping_s):
