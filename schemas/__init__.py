@@ -41,6 +41,7 @@ from schemas.status import (
     Capture,
     DeviceView,
     GapEvent,
+    PipelineMetrics,
     StatusRequest,
     TopView,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "Metric",
     "ModelCard",
     "ModelRef",
+    "PipelineMetrics",
     "NoveltyFacts",
     "Route",
     "ScalarMapping",

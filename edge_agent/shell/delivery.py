@@ -148,6 +148,22 @@ class Outbox:
         return len(self._in_flight)
 
     @property
+    def waiting(self) -> int:
+        """Messages that wait for the broker's word, sent or not, or for another try."""
+        return len(self._queue) + len(self._in_flight) + self._n_held
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Payload bytes of these messages; looks at each of them."""
+        held = (message for held in self._held.values() for message in held.waiting)
+        return sum(len(message.payload) for group in (self._queue, self._in_flight.values(), held) for message in group)
+
+    @property
+    def limit(self) -> int:
+        """Messages not yet sent above which the intake pauses."""
+        return self._limit
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is to be sent or confirmed; messages held for a later try do not count."""
         return not self._queue and not self._in_flight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -15,6 +16,7 @@ from edge_agent.shell.captures import capture_of
 from edge_agent.shell.delivery import Kind, Outgoing
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.model import Model
+from edge_agent.shell.tally import Tally
 from schemas import ROUTES, GapEvent, LabelEvent, format_timestamp, topic_for
 from signals import label_event
 
@@ -41,6 +43,8 @@ class EventWriter:
     ----------
     windows : Counter
         Labels by state; ``failed`` counts windows that the model could not answer.
+    tally : Tally
+        What else is counted of them.
     """
 
     def __init__(self, gateway: str, pipelines: Sequence[Assembled], max_devices: int) -> None:
@@ -50,6 +54,11 @@ class EventWriter:
         self._said: OrderedDict[tuple[str, str], tuple[str | None, str]] = OrderedDict()
         self._limit = RateLimit()
         self.windows: Counter[str] = Counter()
+        self.tally = Tally()
+
+    def swap(self, pipelines: Sequence[Assembled]) -> None:
+        """Answer with these models from now on; pipelines and windows are the same as before."""
+        self._pipelines = {assembled.pipeline.name: assembled for assembled in pipelines}
 
     def messages(self, events: Sequence[Event]) -> list[Outgoing]:
         """What goes out for these events, in their order."""
@@ -80,11 +89,13 @@ class EventWriter:
             model = self._pipelines[name].model
             if model is None:
                 continue
+            started_ns = time.perf_counter_ns()
             try:
                 found = model.run(np.stack([event.window.values for _, event in ready]))
             except Exception as error:  # noqa: BLE001 - a window that the runtime cannot take must not end the agent
                 self._fail(name, len(ready), f"{type(error).__name__}: {error}")
                 continue
+            self.tally.inference.add((time.perf_counter_ns() - started_ns) / 1e9)
             finite = np.isfinite(found.probabilities).all(axis=1) & np.isfinite(found.novelty)
             if not finite.all():
                 self._fail(name, int((~finite).sum()), "finite probabilities expected, got NaN or infinity")
@@ -94,13 +105,9 @@ class EventWriter:
 
     def _fail(self, pipeline: str, n_windows: int, problem: str) -> None:
         self.windows["failed"] += n_windows
-        if self._limit.admits(f"model {pipeline}") is not None:
-            log.error(
-                "pipeline %s: the model does not answer %d windows: %s",
-                pipeline,
-                n_windows,
-                " ".join(problem.split())[:300],
-            )
+        said = " ".join(problem.split())[:300]
+        reason, text = f"model {pipeline}", "pipeline %s: the model does not answer %d windows: %s"
+        self._limit.say(log, logging.ERROR, reason, text, pipeline, n_windows, said)
 
     def _write_capture(self, event: WindowReady) -> Outgoing:
         spec = self._pipelines[event.pipeline].pipeline.spec
@@ -121,6 +128,7 @@ class EventWriter:
             novelty=None if answer is None else answer[1],
         )
         self.windows[label.state] += 1
+        self.tally.window(event, self._pipelines[event.pipeline].pipeline.spec, label.state, label.label, label.confidence, label.novelty)
         payload = label.model_dump_json(by_alias=True).encode()
         key = (event.pipeline, event.device, event.window.index)
         out.append(self._outgoing("label", event.device, payload, key))
@@ -136,6 +144,7 @@ class EventWriter:
         return before != what
 
     def _write_gap(self, event: Gap) -> Outgoing:
+        self.tally.gap(event.pipeline)
         gap = GapEvent(
             gateway=self._gateway,
             device=event.device,
@@ -155,7 +164,6 @@ class EventWriter:
         return Outgoing(route, topic, payload, retain=ROUTES[route].retain, key=key)
 
     def _log_refusal(self, event: Rejected) -> None:
-        held_back = self._limit.admits(event.reason)
-        if held_back is not None:
-            also = f" ({held_back} more of this kind)" if held_back else ""
-            log.warning("message refused, %s: %r: %s%s", event.reason, event.topic[:128], event.detail, also)
+        self.tally.refusal(event.pipeline, event.reason)
+        text = "message refused, %s: %r: %s"
+        self._limit.say(log, logging.WARNING, event.reason, text, event.reason, event.topic[:128], event.detail)
