@@ -8,6 +8,7 @@ batch of any size.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -117,7 +118,8 @@ class Model:
 
     def _check_trial_batch(self) -> None:
         shape = (_TRIAL_WINDOWS, len(self.card.channels), self.card.window_length)
-        windows = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+        # Any numbers will do; numpy.random would cost a gateway its import and 3 MiB.
+        windows = np.sin(np.arange(math.prod(shape), dtype=np.float32)).reshape(shape)
         windows[1] = np.nan  # nothing is there: the graph must still answer with numbers
         windows[2, :, ::2] = np.nan
         self._checked_pass(windows, "trial batch")
