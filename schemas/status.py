@@ -1,7 +1,5 @@
 """What the agent says of itself: availability, info, metrics, gaps, captures and the delivery barrier."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -8,13 +8,18 @@ session left at the broker.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import logging
 import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
 from types import FrameType
+
+import numpy as np
+import onnxruntime
+import orjson
+import paho.mqtt
+import pydantic
 
 from edge_agent import __version__
 from edge_agent.config import AgentConfig
@@ -38,7 +43,14 @@ _INBOX_HELD = 10 * BURST_MESSAGES
 _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _PACKET_OVERHEAD_BYTES = 16
-_LIBRARIES = ("numpy", "onnxruntime", "orjson", "paho-mqtt", "pydantic")
+# Each tells its version itself: asking importlib.metadata would search the disk at every start.
+_LIBRARIES = {
+    "numpy": np.__version__,
+    "onnxruntime": onnxruntime.__version__,
+    "orjson": orjson.__version__,
+    "paho-mqtt": paho.mqtt.__version__,
+    "pydantic": pydantic.VERSION,
+}
 
 
 class Agent:
@@ -340,7 +352,7 @@ class Agent:
             started=format_timestamp(self._started_ns),
             config_sha256=hashlib.sha256(self._config.digest_source().encode()).hexdigest(),
             pipelines=[assembled.info for assembled in self._pipelines],
-            libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+            libraries=_LIBRARIES,
         )
 
     def _say_hello(self) -> None:

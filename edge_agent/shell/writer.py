@@ -128,7 +128,14 @@ class EventWriter:
             novelty=None if answer is None else answer[1],
         )
         self.windows[label.state] += 1
-        self.tally.window(event, self._pipelines[event.pipeline].pipeline.spec, label.state, label.label, label.confidence, label.novelty)
+        self.tally.window(
+            event,
+            self._pipelines[event.pipeline].pipeline.spec,
+            label.state,
+            label.label,
+            label.confidence,
+            label.novelty,
+        )
         payload = label.model_dump_json(by_alias=True).encode()
         key = (event.pipeline, event.device, event.window.index)
         out.append(self._outgoing("label", event.device, payload, key))
