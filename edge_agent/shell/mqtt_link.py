@@ -162,7 +162,10 @@ class MqttLink:
         wait_s = 0.0 if client.has_read_ahead else timeout_s
         readable, writable, _ = select.select([socket], [socket] if client.want_write() else [], [], wait_s)
         if readable or client.has_read_ahead:
+            self._clock.heard(time.monotonic_ns())
             self._read_burst()
+        else:
+            self._clock.quiet(time.monotonic_ns())
         if writable and client.socket() is not None:
             client.loop_write()
         if client.socket() is not None:

@@ -11,6 +11,12 @@ from tests.faults.runner import Result, run_row
 from tests.faults.soak import soak
 
 
+def say(text: str) -> None:
+    """Print, and let it be seen at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """0 = every row that was run held."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
@@ -34,7 +40,7 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
             if name == "soak":
                 report = soak(folder, minutes=arguments.minutes, rate_hz=arguments.rate, seed=arguments.seed)
-                print(report.text, flush=True)
+                say(report.text)
                 has_failed = has_failed or bool(report.failures)
                 if arguments.write:
                     write_results("soak", report.text)
@@ -43,9 +49,9 @@ def main() -> int:
             result = run_row(row, arguments.kills or row.long or row.short, folder, arguments.seed)
             results.append(result)
             has_failed = has_failed or bool(result.failures)
-            print(line_of(result), flush=True)
+            say(line_of(result))
     if results:
-        print(f"\n{table(results)}")
+        say(f"\n{table(results)}")
         if arguments.write:
             write_results("rows", table(results))
     return int(has_failed)

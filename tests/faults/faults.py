@@ -1,4 +1,4 @@
-"""The faults, one class each. ``start`` prepares, ``inject`` does it once and undoes what must not last, ``stop`` ends it.
+"""The faults, one class each: ``start`` prepares, ``inject`` does it once and undoes what must not last, ``stop`` ends.
 
 An injection returns when the site can go on: what was killed has been started again. Sleeps are the duration of the
 fault itself, drawn from the given span.
@@ -138,10 +138,14 @@ class StopBroker(_Once):
 
     for_s: Sequence[float] = (1.0, 3.0, 8.0)
 
+    def __post_init__(self) -> None:
+        """Go round and round."""
+        self._next_s = cycle(self.for_s)
+
     def inject(self, site: Site, chance: random.Random) -> None:
-        """Stand still for one of the times."""
+        """Stand still for the next of the times."""
         os.kill(site.broker.pid, signal.SIGSTOP)
-        time.sleep(chance.choice(self.for_s))
+        time.sleep(next(self._next_s))
         os.kill(site.broker.pid, signal.SIGCONT)
 
 
@@ -203,6 +207,22 @@ class ConsumerAway(_Once):
     def inject(self, site: Site, chance: random.Random) -> None:
         """Away, and back."""
         assert site.consumer is not None
+        site.consumer.kill()
+        time.sleep(chance.uniform(*self.for_s))
+        site.start_consumer()
+
+
+@dataclass
+class ConsumerLeaves(_Once):
+    """The consumer gives up its subscriptions: the broker answers labels with "no matching subscribers" (0x10)."""
+
+    for_s: Span
+
+    def inject(self, site: Site, chance: random.Random) -> None:
+        """Leave, and come back."""
+        assert site.consumer is not None
+        site.consumer.tell("leave")
+        assert site.consumer.hear() == "left\n"
         site.consumer.kill()
         time.sleep(chance.uniform(*self.for_s))
         site.start_consumer()

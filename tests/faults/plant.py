@@ -1,4 +1,4 @@
-"""The true samples: what device ``d`` measures at grid point ``p`` is a function of both, known to publisher and oracle."""
+"""The true samples: what a device measures at a grid point is a function of both, known to publisher and oracle."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property

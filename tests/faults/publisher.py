@@ -234,7 +234,7 @@ def main(arguments: list[str]) -> int:
         Plant(**orders["plant"]), orders["port"], Path(orders["accepted"]), Manners(**orders["manners"])
     )
     account = publisher.run(orders["give_up_s"])
-    print(json.dumps(asdict(account)))
+    sys.stdout.write(f"{json.dumps(asdict(account))}\n")
     return 0
 
 

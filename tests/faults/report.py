@@ -41,9 +41,16 @@ def cells(result: Result) -> tuple[str, ...]:
         round(result.rate_hz),
         round(result.seconds),
     )
-    notes = "; ".join(f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in result.notes.items())
+    notes = "; ".join(
+        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in result.notes.items()
+    )
     held = "**no**: " + "; ".join(result.failures) if result.failures else "yes"
-    return (result.number, result.fault, *(f"{number:,}" for number in numbers), f"{held}{f' ({notes})' if notes else ''}")
+    return (
+        result.number,
+        result.fault,
+        *(f"{number:,}" for number in numbers),
+        f"{held}{f' ({notes})' if notes else ''}",
+    )
 
 
 def line_of(result: Result) -> str:

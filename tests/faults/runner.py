@@ -13,6 +13,7 @@ from tests.faults.publisher import Account
 from tests.faults.site import Setting, Site
 from tests.faults.verdict import Verdict, covered_windows, judge, read_accepted
 
+_USUAL = Setting()
 _WARM_S = 1.5
 _TAIL_S = 3.0
 _SILENT_S = 60.0
@@ -73,7 +74,7 @@ class Row:
     long: int
     short: int = 0
     pause_s: Span = (0.3, 1.5)
-    setting: Setting = Setting()
+    setting: Setting = _USUAL
     disk: tuple[Literal["store", "state"], str] | None = None
 
 

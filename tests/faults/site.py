@@ -19,9 +19,10 @@ from tests.faults.launcher import ENVIRONMENT
 from tests.faults.plant import Plant
 from tests.faults.proxy import Proxy
 from tests.faults.publisher import Account, Manners
-from tests.faults.verdict import Predict, Testimony
+from tests.faults.verdict import Predict, Witness
 from tests.mosquitto import Mosquitto
 
+_POLITE = Manners()
 DEADLINE_S = 1.0
 KEEPALIVE_S = 5
 _START_S = 30.0
@@ -51,7 +52,7 @@ class Setting:
     broker: tuple[str, ...] = ("autosave_interval 5",)
     overrides: tuple[str, ...] = ()
     has_proxy: bool = False
-    manners: Manners = Manners()
+    manners: Manners = _POLITE
     orders: dict[str, Any] = field(default_factory=dict)
 
 
@@ -99,9 +100,7 @@ class Site:
         Where broker and agent keep what must survive, if not below ``folder``.
     """
 
-    def __init__(
-        self, folder: Path, setting: Setting, *, store: Path | None = None, state: Path | None = None
-    ) -> None:
+    def __init__(self, folder: Path, setting: Setting, *, store: Path | None = None, state: Path | None = None) -> None:
         self.folder, self.setting = folder, setting
         for name in ("broker", "agent"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -109,7 +108,7 @@ class Site:
         self.broker = Mosquitto(folder / "broker", setting.broker, store)
         start_ms = int(time.time() * 1000) // setting.step_ms * setting.step_ms
         self.plant = Plant(setting.n_devices, setting.step_ms, start_ms, setting.window_length, setting.hop_length)
-        self.testimony = Testimony(self.plant, folder / "consumed")
+        self.testimony = Witness(self.plant, folder / "consumed")
         self.accepted = folder / "accepted"
         self.model = write_model(
             folder / "agent" / "small.onnx",

@@ -23,7 +23,7 @@ Answer = tuple[str, tuple[float, ...]]
 """Label and probabilities of a whole label."""
 
 Predict = Callable[[NDArray[np.float32]], tuple[list[str], NDArray[np.float32]]]
-"""The model, asked apart from the agent: labels, and probabilities by name of the class, of windows (n, channels, length)."""
+"""The model, asked apart from the agent: labels of windows (n, channels, length), and probabilities by name of class."""
 
 _TOLERANCE = 1e-4
 
@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
 
 
 @dataclass
-class Testimony:
+class Witness:
     """What the consumer got, read from its file bit by bit."""
 
     plant: Plant
@@ -141,7 +141,7 @@ def covered_windows(plant: Plant, accepted: NDArray[np.void]) -> set[Window]:
     return windows
 
 
-def judge(plant: Plant, covered: set[Window], testimony: Testimony, predict: Predict | None) -> Verdict:
+def judge(plant: Plant, covered: set[Window], testimony: Witness, predict: Predict | None) -> Verdict:
     """What became of the covered windows; ``predict`` None = right and wrong are not asked yet."""
     whole = partial = declared = silent = 0
     for window in covered:
@@ -158,12 +158,12 @@ def judge(plant: Plant, covered: set[Window], testimony: Testimony, predict: Pre
     return Verdict(len(covered), whole, partial, declared, silent, wrong, testimony.n_labels - len(testimony.samples))
 
 
-def silent_windows(covered: set[Window], testimony: Testimony) -> set[Window]:
+def silent_windows(covered: set[Window], testimony: Witness) -> set[Window]:
     """The covered windows of which nothing at all was said."""
     return {window for window in covered if window not in testimony.samples and not testimony.declares(window)}
 
 
-def _count_wrong(plant: Plant, testimony: Testimony, predict: Predict) -> int:
+def _count_wrong(plant: Plant, testimony: Witness, predict: Predict) -> int:
     """Whole labels that the model would not give on the true samples."""
     windows = list(testimony.answers)
     if not windows:

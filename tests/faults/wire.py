@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-CONNACK, PUBLISH, PUBACK, SUBACK = 0x20, 0x30, 0x40, 0x90
+CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK = 0x20, 0x30, 0x40, 0x90, 0xB0
 RECEIVE_MAXIMUM = 65_535
 _TYPE_MASK = 0xF0
 _QOS_1 = 0x02
@@ -41,6 +41,11 @@ def connect(client_id: str, *, clean_start: bool = False, expiry_s: int = 86_400
 def subscribe(*filters: str) -> bytes:
     """SUBSCRIBE at QoS 1, without retained messages (section 3.8)."""
     return _packet(0x82, b"\x00\x01\x00" + b"".join(_text(text) + b"\x21" for text in filters))
+
+
+def unsubscribe(*filters: str) -> bytes:
+    """UNSUBSCRIBE (section 3.10)."""
+    return _packet(0xA2, b"\x00\x02\x00" + b"".join(_text(text) for text in filters))
 
 
 def publish(topic: bytes, payload: bytes, mid: int, *, is_repeat: bool = False) -> bytes:
