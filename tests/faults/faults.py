@@ -17,16 +17,16 @@ from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
-from tests.edge_agent.gateway import wait_until
 from tests.faults.launcher import POINTS
 from tests.faults.proxy import Mode
-from tests.faults.site import Site
+from tests.faults.site import AgentError, Site
 
 Span = tuple[float, float]
 """Seconds, from ... to."""
 
 _EARLY_SHARE = 0.2
 _POINT_DEADLINE_S = 30.0
+_POLL_S = 0.02
 
 
 class Fault(Protocol):
@@ -192,7 +192,11 @@ class KillAtPoints(_Once):
         name = next(self._next)
         site.agent.kill()
         site.start_agent({"kill": {"point": name, "call": chance.randint(1, POINTS[name].spread)}})
-        wait_until(lambda: not site.agent.is_running, f"the agent to reach the point {name}", _POINT_DEADLINE_S)
+        until_s = time.monotonic() + _POINT_DEADLINE_S
+        while site.agent.is_running:
+            if time.monotonic() > until_s:
+                raise AgentError(f"the agent never reached the point {name}")
+            time.sleep(_POLL_S)
         self.struck.append(name)
         site.start_agent()
         site.wait_for_agent()
@@ -295,15 +299,18 @@ class FullStateDisk(FullDisk):
 
 
 class FullBrokerDisk(FullDisk):
-    """The disk of the broker is full, then the broker is killed; it starts again with space."""
+    """The broker's disk is full while the agent is away, then the broker is killed: what it took meanwhile is gone."""
 
     def inject(self, site: Site, chance: random.Random) -> None:
-        """Fill, wait, kill, free, start."""
+        """Fill, agent away, kill the broker, free, start both."""
         self.fill()
+        site.agent.kill()
         time.sleep(chance.uniform(*self._for_s))
         site.broker.kill()
         self.stop(site)
         site.broker.start()
+        site.start_agent()
+        site.wait_for_agent()
 
 
 @dataclass

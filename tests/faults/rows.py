@@ -286,7 +286,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "R15",
         "broker's disk full",
-        "its store on 2 MB, filled to the last byte, then SIGKILL",
+        "its store on 2 MB, filled to the last byte, the agent away; then SIGKILL",
         "silent 0, the loss declared",
         lambda folder: FullBrokerDisk(folder / _DISK, (3.0, 5.0)),
         _DECLARED,

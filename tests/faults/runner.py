@@ -10,10 +10,11 @@ from typing import Literal
 
 from tests.faults.faults import Fault, MountRefusedError, Span, small_disk
 from tests.faults.publisher import Account
-from tests.faults.site import Setting, Site
+from tests.faults.site import AgentError, Setting, Site
 from tests.faults.verdict import Verdict, covered_windows, judge, read_accepted
 
 _USUAL = Setting()
+_NOTHING = Verdict(0, 0, 0, 0, 0, 0, 0)
 _WARM_S = 1.5
 _TAIL_S = 3.0
 _SILENT_S = 60.0
@@ -105,6 +106,9 @@ def run_row(row: Row, injections: int, folder: Path, seed: int = 7) -> Result:
             site = stack.enter_context(Site(folder, row.setting, **disks))
             outcome = _play(row, site, injections, random.Random(seed), began_s)
             failures = tuple(found for check in row.checks if (found := check(outcome)) is not None)
+    except AgentError as error:
+        seconds = time.monotonic() - began_s
+        return Result(row.number, row.fault, injections, _NOTHING, seconds, 0.0, (" ".join(str(error).split()),), {})
     except MountRefusedError as error:
         return Result(row.number, row.fault, 0, None, 0.0, 0.0, (), {}, skipped=str(error))
     return Result(

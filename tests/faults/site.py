@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from tests.edge_agent.gateway import ROOT, AgentProcess, wait_until
+from tests.edge_agent.gateway import ROOT, AgentProcess
 from tests.edge_agent.small_model import CLASSES, write_model
 from tests.faults.launcher import ENVIRONMENT
 from tests.faults.plant import Plant
@@ -26,6 +26,7 @@ _POLITE = Manners()
 DEADLINE_S = 1.0
 KEEPALIVE_S = 5
 _START_S = 30.0
+_POLL_S = 0.02
 _DRAIN_S = 90.0
 
 
@@ -54,6 +55,10 @@ class Setting:
     has_proxy: bool = False
     manners: Manners = _POLITE
     orders: dict[str, Any] = field(default_factory=dict)
+
+
+class AgentError(Exception):
+    """The agent does not run although nothing keeps it from running: the row has failed."""
 
 
 class Child:
@@ -153,10 +158,11 @@ class Site:
     def wait_for_agent(self) -> None:
         """Return when the agent that was started last is connected."""
 
-        def is_up() -> bool:
-            return self._n_connected() > self._n_connected_before
-
-        wait_until(is_up, f"the agent to connect; its log:\n{self.agent_log[-2000:]}", _START_S)
+        until_s = time.monotonic() + _START_S
+        while self._n_connected() <= self._n_connected_before:
+            if not self.agent.is_running or time.monotonic() > until_s:
+                raise AgentError(f"the agent did not connect: {self.agent_log[-500:].strip()}")
+            time.sleep(_POLL_S)
 
     def _n_connected(self) -> int:
         return self.agent_log.count("connected to ")

@@ -23,7 +23,7 @@ Answer = tuple[str, tuple[float, ...]]
 """Label and probabilities of a whole label."""
 
 Predict = Callable[[NDArray[np.float32]], tuple[list[str], NDArray[np.float32]]]
-"""The model, asked apart from the agent: labels of windows (n, channels, length), and probabilities by name of class."""
+"""The model, asked apart: labels of windows of shape (n, channels, length), and probabilities by name of class."""
 
 _TOLERANCE = 1e-4
 
