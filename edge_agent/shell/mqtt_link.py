@@ -206,11 +206,13 @@ class MqttLink:
         wait_s = 0.0 if client.has_read_ahead else timeout_s
         readable, writable, _ = select.select([socket], [socket] if client.want_write() else [], [], wait_s)
         if readable or client.has_read_ahead:
+            self._clock.heard(time.monotonic_ns())
             n_before = self.n_waiting + len(self.accepted)
             self._read_burst()
             self._is_busy = self.n_waiting + len(self.accepted) - n_before >= _BUSY_PACKETS
         else:
             self._is_busy = False
+            self._clock.quiet(time.monotonic_ns())
         if writable and client.socket() is not None:
             client.loop_write()
         if client.socket() is not None and (wait_s or now_s >= self._housekeeping_s):
