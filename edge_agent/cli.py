@@ -8,6 +8,7 @@ runtime.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -84,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # What is made while starting stays: looking through it again and again for garbage would be a tenth of the start.
+    gc.disable()
     from edge_agent.config_sources import load_config
     from edge_agent.shell.assembly import assemble
     from edge_agent.shell.journal import start_log
@@ -99,6 +102,8 @@ def _run(arguments: argparse.Namespace) -> int:
         folder = config.gateway.state_dir
         problem = f"gateway.state_dir: a folder that can be written expected, got {folder}: {error.strerror}"
         raise ConfigError(str(arguments.config), [problem]) from error
+    gc.freeze()
+    gc.enable()
     return agent.run()
 
 
@@ -110,7 +115,8 @@ def _check(arguments: argparse.Namespace) -> int:
     for assembled in assemble(config, str(arguments.config)):
         info = assembled.info
         topics = ", ".join(info.topics)
-        print(f"{info.name}: {info.model}, {info.sampling_rate_hz:g} Hz, {topics} -> {', '.join(info.classes)}")
+        answers = ", ".join(info.classes) or f"windows of {info.window_length} x {', '.join(info.channels)}"
+        print(f"{info.name}: {info.model}, {info.sampling_rate_hz:g} Hz, {topics} -> {answers}")
     print(f"{arguments.config}: good")
     return EXIT_OK
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +46,10 @@ def load_config(path: Path, environment: Mapping[str, str], overrides: Sequence[
     if problems:
         raise ConfigError(str(path), problems)
     folder = path.resolve().parent
-    pipelines = [pipeline.model_copy(update={"model": folder / pipeline.model}) for pipeline in config.pipelines]
+    pipelines = [
+        pipeline if pipeline.model is None else pipeline.model_copy(update={"model": folder / pipeline.model})
+        for pipeline in config.pipelines
+    ]
     files = {
         name: folder / path
         for name in ("password_file", "ca_file", "cert_file", "key_file")
@@ -163,6 +165,8 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 
 
 def _suggestion(keys: list[int | str], known: list[str]) -> str:
+    import difflib
+
     wrong = str(keys[-1])
     if near := difflib.get_close_matches(wrong, known, n=1, cutoff=0.5):
         return f", did you mean {_toml_path([*keys[:-1], near[0]])!r}?"

@@ -2,6 +2,9 @@
 
 One job: contracts. pydantic only; no numpy, no I/O, no logging, no MQTT client may enter this room.
 Everything here is a frozen value. On the wire a stray field is ignored, in a configuration it is an error.
+
+Modules of contracts do without ``from __future__ import annotations``: pydantic would compile each annotation from its
+text again, at every start of an agent. A contract builds its validator when it is first used (``defer_build``).
 """
 
 from schemas.card import (
@@ -30,15 +33,32 @@ from schemas.mapping import (
     Mapping,
     ScalarMapping,
 )
-from schemas.status import AgentInfo, AgentMetrics, Availability, Barrier, Capture, GapEvent
+from schemas.status import (
+    STATUS_SOCKET,
+    AgentHealth,
+    AgentInfo,
+    AgentMetrics,
+    AgentStatus,
+    Availability,
+    Barrier,
+    Capture,
+    DeviceView,
+    GapEvent,
+    PipelineMetrics,
+    StatusRequest,
+    TopView,
+)
 from schemas.topics import ROUTES, Route, TopicTemplate, topic_for
 
 __all__ = [
     "CARD_METADATA_KEY",
     "CARD_SCHEMA",
     "ROUTES",
+    "STATUS_SOCKET",
+    "AgentHealth",
     "AgentInfo",
     "AgentMetrics",
+    "AgentStatus",
     "Availability",
     "Barrier",
     "BinaryField",
@@ -50,6 +70,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "DataFacts",
+    "DeviceView",
     "EdgeError",
     "FeatureBlock",
     "GapEvent",
@@ -65,8 +86,11 @@ __all__ = [
     "ModelCard",
     "ModelRef",
     "NoveltyFacts",
+    "PipelineMetrics",
     "Route",
     "ScalarMapping",
+    "StatusRequest",
+    "TopView",
     "TopicTemplate",
     "WindowFacts",
     "WindowQuality",
