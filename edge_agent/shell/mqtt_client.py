@@ -39,7 +39,23 @@ _PRIVATE_NAMES = (
 )
 
 
-class ReadAheadClient(Client):
+class _RememberingClient(Client):
+    """paho's client, which logs why a connection ended and forgets it; here it can be asked."""
+
+    trouble = ""
+    """What the socket said when it ended; empty where the other side simply closed it."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            return super()._sock_recv(bufsize)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.trouble = str(error)
+            raise
+
+
+class ReadAheadClient(_RememberingClient):
     """paho's client with a fast way in: 64 KiB of the socket at a time, and whole PUBLISH packets taken out at once.
 
     paho reads single bytes and builds several objects for each message, most of the cost of a message at the gateway.

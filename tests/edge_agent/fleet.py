@@ -65,7 +65,7 @@ def fleet_config(
     lines += [f'ca_file = "{ca}"'] if ca else []
     lines += [f'cert_file = "{client.cert}"', f'key_file = "{client.key}"'] if client else []
     text = path.read_text().replace("[mqtt]\n", "[mqtt]\n" + "\n".join(lines) + "\n")
-    text = text.replace('id = "gw"', f'id = "{gateway}"').replace("plant/{device}/v", f"plant/{gateway}/{{device}}/v")
+    text = text.replace('id = "gw"', f'id = "{gateway}"', 1).replace("plant/{device}/v", f"plant/{gateway}/{{device}}/v")
     path.write_text(text)
     return path
 
