@@ -96,6 +96,14 @@ class Model:
             return Answers(np.empty((0, self._n_classes), dtype=np.float32), np.empty(0, dtype=np.float32))
         return Answers(np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
 
+    def try_full_pass(self) -> None:
+        """Run as many windows at once as a pass ever has; ModelError if the graph cannot do it.
+
+        Sizes follow from the number of windows (``sizes``), so none of the passes to come needs more memory.
+        """
+        shape = (CHUNK_WINDOWS, len(self.card.channels), self.card.window_length)
+        self._checked_pass(np.zeros(shape, dtype=np.float32), f"a pass of {CHUNK_WINDOWS} windows")
+
     def _pass(self, windows: FloatArray) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
         label, probabilities, novelty = self._session.run(
             _OUTPUTS, {"window": np.ascontiguousarray(windows, np.float32)}

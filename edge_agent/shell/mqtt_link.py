@@ -38,6 +38,7 @@ FIRST_RECONNECT_S = 0.5
 _CONNACK_TIMEOUT_S = 10.0
 _FIRST_CONNACK_TIMEOUT_S = 2.0
 _STEADY_S = 5.0
+_UNANSWERED_TRIES = 3
 _UNSUPPORTED_PROTOCOL = 0x84
 _FAILURE = 0x80
 _OWN_IN_FLIGHT = 1_000
@@ -157,6 +158,8 @@ class MqttLink:
         self._is_answered = False
         self._connack_timeout_s = _FIRST_CONNACK_TIMEOUT_S
         self._complaint = ""
+        self._n_unanswered = 0
+        self._tls_trouble = ""
         self._clock = DeviceClock()
         self._client = self._new_client()
 
@@ -357,6 +360,7 @@ class MqttLink:
         self._is_answered = False
         self._client.forget_connection()
         self._to_write.clear()
+        self._client.trouble = ""
         try:
             self._client.reconnect()
         except (OSError, ValueError) as error:  # ValueError: a certificate for another host
@@ -469,7 +473,8 @@ class MqttLink:
         self.max_packet_bytes = int(given.get("MaximumPacketSize", _largest_packet()))
         mqtt = self._config.mqtt
         session = "the session was kept" if flags.session_present else "a new session"
-        self._complaint = ""
+        self._complaint = self._tls_trouble = ""
+        self._n_unanswered = 0
         log.info("connected to %s:%d with MQTT %s, %s", mqtt.host, mqtt.port, self.protocol, session)
         if self.protocol != "5":
             log.warning("%s", NO_GUARANTEE)
@@ -489,11 +494,28 @@ class MqttLink:
         if self._is_closing:
             return
         if was_connected:
-            self._complain(f"connection lost: {reason}")
+            trouble = f" ({self._client.trouble})" if self._client.trouble else ""
+            self._complain(f"connection lost: {reason}{trouble}")
             if time.monotonic() - self._since_s > _STEADY_S:
                 self._delay_s = FIRST_RECONNECT_S
+        elif not self._is_answered:
+            self._complain_unanswered()
         self._turn_to(*self._next_try())
         self._plan_reconnect()
+
+    def _complain_unanswered(self) -> None:
+        """Say that the broker hung up without a word, and why, as soon as it gave a reason of TLS in one of three tries."""
+        self._n_unanswered += 1
+        mqtt, trouble = self._config.mqtt, self._client.trouble
+        if "SSL" in trouble:
+            self._tls_trouble = trouble
+        if self._tls_trouble:
+            why = f"it refuses this agent's certificate or TLS: {self._tls_trouble}"
+        elif self._n_unanswered < _UNANSWERED_TRIES:
+            return
+        else:
+            why = "it may expect TLS, and mqtt.ca_file is not set" if mqtt.ca_file is None else "it gives no reason"
+        self._complain(f"the broker at {mqtt.host}:{mqtt.port} ends the connection before it answers: {why}")
 
     def _on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None

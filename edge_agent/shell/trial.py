@@ -34,7 +34,7 @@ from edge_agent.errors import ModelError
 from edge_agent.shell.guard import inspect_model
 from edge_agent.shell.model import Model, runtime_version
 from edge_agent.shell.model_file import read_model_file
-from edge_agent.shell.trial_child import MAX_CPU_S, READY
+from edge_agent.shell.trial_child import FULL_PASS_CPU_S, MAX_CPU_S, READY
 from schemas import ModelCard
 
 log = logging.getLogger(__name__)
@@ -191,7 +191,10 @@ class Trial:
         if not self._is_ready:
             return f"trial: a child process expected, it ended with {_exit(code)} before it saw the model"
         if code in {-signal.SIGXCPU, -signal.SIGKILL}:
-            return f"trial: at most {MAX_CPU_S} s of processor time expected, the model still ran ({_exit(code)})"
+            most = (
+                f"at most {MAX_CPU_S} s of processor time for its golden windows, {FULL_PASS_CPU_S} s for a full pass"
+            )
+            return f"trial: {most} expected, the model still ran ({_exit(code)})"
         return f"trial: an answer expected, the runtime died of the model ({_exit(code)})"
 
 
