@@ -78,6 +78,9 @@ class AgentMetrics(WireContract):
     labels_accepted: int = Field(description="labels that the broker acknowledged")
     labels_retried: int = Field(description="further tries of labels that were refused or that nobody subscribed to")
     labels_dropped: dict[str, int] = Field(description="reason -> count of labels given up")
+    captures_accepted: int = Field(
+        default=0, description="windows of pipelines without a model that the broker acknowledged"
+    )
     gaps: int = Field(description="gap events")
     devices: int = Field(description="devices with an open state")
     devices_evicted: int = Field(description="devices let go because there were too many")
@@ -128,15 +131,24 @@ class GapEvent(WireContract):
 
 
 class Capture(WireContract):
-    """A window kept for a person to look at."""
+    """A window kept for a person to look at, and to fit on. Publishing it twice is harmless: ``id`` is the same."""
 
     schema_version: Literal["capture/1"] = Field(default="capture/1", alias="schema")
-    id: str
+    id: str = Field(description="device/pipeline/index")
     gateway: str
     device: str
-    window: str = Field(description="base64 of little-endian float32, shape (n_channels, window_length)")
-    channels: list[str]
-    state: str
+    pipeline: str
+    index: int = Field(description="k of the window grid, as in a label")
+    start: str = Field(description="ISO 8601 UTC; the window is half-open")
+    end: str = Field(description="ISO 8601 UTC")
+    sampling_rate_hz: float
+    channels: list[str] = Field(description="the rows of the window")
+    n_samples: int = Field(ge=0, description="grid points with a value in at least one channel")
+    present: float = Field(ge=0.0, le=1.0, description="share of (channel, grid point) cells with a value")
+    window: str = Field(description="base64 of little-endian float32, shape (n_channels, window_length); NaN = missing")
+    state: Literal["unlabelled", "incomplete"] = Field(
+        description="incomplete: less of it is there than its pipeline asks for"
+    )
 
     model_config = BY_ALIAS
 

@@ -149,7 +149,7 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         mqtt = self._config.mqtt
-        names = ", ".join(f"{assembled.pipeline.name} ({assembled.model.card.ref})" for assembled in self._pipelines)
+        names = ", ".join(f"{assembled.pipeline.name} ({assembled.ref})" for assembled in self._pipelines)
         log.info(
             "edge-agent %s on gateway %s: %s; broker %s:%d",
             __version__,
@@ -362,6 +362,7 @@ class Agent:
             labels_accepted=outbox.accepted,
             labels_retried=outbox.retried,
             labels_dropped=dict(outbox.dropped),
+            captures_accepted=outbox.captured,
             gaps=counters.gaps,
             devices=self._engine.n_devices,
             devices_evicted=counters.evicted,

@@ -12,8 +12,10 @@ import numpy as np
 
 from edge_agent.engine import Event, Gap, Rejected, WindowReady
 from edge_agent.shell.assembly import Assembled
+from edge_agent.shell.captures import capture_of
 from edge_agent.shell.delivery import Kind, Outgoing
 from edge_agent.shell.journal import RateLimit
+from edge_agent.shell.model import Model
 from edge_agent.shell.tally import Tally
 from schemas import ROUTES, GapEvent, LabelEvent, format_timestamp, topic_for
 from signals import label_event
@@ -64,7 +66,10 @@ class EventWriter:
         out: list[Outgoing] = []
         for position, event in enumerate(events):
             if isinstance(event, WindowReady):
-                self._write_label(event, answers.get(position), out)
+                if (model := self._pipelines[event.pipeline].model) is None:
+                    out.append(self._write_capture(event))
+                else:
+                    self._write_label(event, model, answers.get(position), out)
             elif isinstance(event, Gap):
                 out.append(self._write_gap(event))
             else:
@@ -76,14 +81,17 @@ class EventWriter:
         wanted: dict[str, list[tuple[int, WindowReady]]] = {}
         for position, event in enumerate(events):
             if isinstance(event, WindowReady):
-                spec = self._pipelines[event.pipeline].pipeline.spec
-                if event.window.present >= spec.min_present:
+                assembled = self._pipelines[event.pipeline]
+                if assembled.model is not None and event.window.present >= assembled.pipeline.spec.min_present:
                     wanted.setdefault(event.pipeline, []).append((position, event))
         answers: dict[int, Answer] = {}
         for name, ready in wanted.items():
+            model = self._pipelines[name].model
+            if model is None:
+                continue
             started_ns = time.perf_counter_ns()
             try:
-                found = self._pipelines[name].model.run(np.stack([event.window.values for _, event in ready]))
+                found = model.run(np.stack([event.window.values for _, event in ready]))
             except Exception as error:  # noqa: BLE001 - a window that the runtime cannot take must not end the agent
                 self._fail(name, len(ready), f"{type(error).__name__}: {error}")
                 continue
@@ -101,9 +109,15 @@ class EventWriter:
         reason, text = f"model {pipeline}", "pipeline %s: the model does not answer %d windows: %s"
         self._limit.say(log, logging.ERROR, reason, text, pipeline, n_windows, said)
 
-    def _write_label(self, event: WindowReady, answer: Answer | None, out: list[Outgoing]) -> None:
-        assembled = self._pipelines[event.pipeline]
-        model = assembled.model
+    def _write_capture(self, event: WindowReady) -> Outgoing:
+        spec = self._pipelines[event.pipeline].pipeline.spec
+        capture = capture_of(spec, event.window, gateway=self._gateway, pipeline=event.pipeline, device=event.device)
+        self.windows[capture.state] += 1
+        self.tally.window(event, spec, capture.state, None, None, None)
+        payload = capture.model_dump_json(by_alias=True).encode()
+        return self._outgoing("capture", event.device, payload, (event.pipeline, event.device, event.window.index))
+
+    def _write_label(self, event: WindowReady, model: Model, answer: Answer | None, out: list[Outgoing]) -> None:
         label = label_event(
             model.card,
             model.digest,
@@ -115,7 +129,8 @@ class EventWriter:
             novelty=None if answer is None else answer[1],
         )
         self.windows[label.state] += 1
-        self.tally.window(event, assembled.pipeline.spec, label.state, label.label, label.confidence, label.novelty)
+        spec = self._pipelines[event.pipeline].pipeline.spec
+        self.tally.window(event, spec, label.state, label.label, label.confidence, label.novelty)
         payload = label.model_dump_json(by_alias=True).encode()
         key = (event.pipeline, event.device, event.window.index)
         out.append(self._outgoing("label", event.device, payload, key))
@@ -136,7 +151,7 @@ class EventWriter:
             gateway=self._gateway,
             device=event.device,
             pipeline=event.pipeline,
-            model=self._pipelines[event.pipeline].model.card.ref,
+            model=self._pipelines[event.pipeline].ref,
             first_index=event.first_index,
             last_index=event.last_index,
             start=format_timestamp(event.start_ns),
