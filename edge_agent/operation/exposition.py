@@ -89,6 +89,13 @@ HISTOGRAMS = (
         "",
         "from the message that closed a window to its answer handed to the broker",
     ),
+    Row(
+        "confirmed_seconds",
+        "telltale_label_confirmed_seconds",
+        "gauge",
+        "",
+        "from the message that closed a window to the PUBACK of its label",
+    ),
 )
 
 TOLD_OTHERWISE = frozenset({"schema_version", "gateway", "ts", "pipelines"})
