@@ -46,3 +46,20 @@ class RecordingError(_FileError):
     >>> str(RecordingError("a.npz", "key 'X' expected, got ['y']"))
     "a.npz: key 'X' expected, got ['y']"
     """
+
+
+class StatusError(_FileError):
+    """Nobody who could be an agent answers at a status socket.
+
+    Parameters
+    ----------
+    where : str
+        The socket.
+    problem : str
+        One line: what was expected and what came instead.
+
+    Examples
+    --------
+    >>> str(StatusError("status.sock", "a running agent expected, nobody answers: Connection refused"))
+    'status.sock: a running agent expected, nobody answers: Connection refused'
+    """

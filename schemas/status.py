@@ -190,6 +190,9 @@ class AgentStatus(WireContract):
     info: AgentInfo
     metrics: AgentMetrics
     health: AgentHealth
+    errors: list[str] = Field(default_factory=list, description="last warnings and errors of the log, newest last")
+    messages_hz: float = Field(default=0.0, ge=0.0, description="sensor messages a second, over the last seconds")
+    pipelines_hz: dict[str, float] = Field(default_factory=dict, description="pipeline -> its messages a second")
 
     model_config = BY_ALIAS
 

@@ -465,16 +465,21 @@ class Agent:
         self._keep_account(now_s)
         if self._link.is_connected:
             self._publish_metrics(now_s)
-            successor = None if self._is_stopping else self._successor
-            if successor is None or not _same_session(self._config, successor):
-                self._say("availability", Availability(state="offline").model_dump_json())
-            else:
-                kept = successor.filters()
-                self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
-            self._drain(_GOODBYE_S)
+            self._say_goodbye()
         self._link.close(time.monotonic() + _GOODBYE_S)
         log.info("stopped%s", "" if is_drained else "; what was not confirmed is labelled again at the next start")
         return 0
+
+    def _say_goodbye(self) -> None:
+        successor = self._successor
+        is_followed = successor is not None and _same_session(self._config, successor)
+        if successor is not None and is_followed:
+            kept = successor.filters()
+            self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
+            self._drain(_GOODBYE_S)
+        if self._is_stopping or not is_followed:
+            self._say("availability", Availability(state="offline").model_dump_json())
+            self._drain(_GOODBYE_S)
 
     def _drain(self, longest_s: float) -> bool:
         """Bring home what is on the way; False if the time was up or there is no broker."""
