@@ -270,9 +270,7 @@ class Agent:
     def _feed(self, packets: list[Packet], burst: Burst, number: int, events: list[Event]) -> None:
         if packets:
             self._barrier.heard()
-            events += self._engine.receive_burst(
-                packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number
-            )
+            events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
 
     def _send(self, now_s: float) -> None:
         link, outbox = self._link, self._outbox
