@@ -1,4 +1,4 @@
-"""The command ``edge-agent``: run, check, replay.
+"""The command ``edge-agent``: init, run, check, replay.
 
 Exit codes: 0 done; 1 unexpected; 2 usage or data; 78 configuration (EX_CONFIG of sysexits.h). Heavy modules are
 imported inside the commands: a gateway is often slow, and ``--help`` and ``--version`` should not wait for a
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent import __version__
+from edge_agent.init.arguments import add_init
 
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         arguments = _parser().parse_args(argv)
-        command = {"run": _run, "check": _check, "replay": _replay}[arguments.command]
+        command = {"run": _run, "check": _check, "replay": _replay, "init": _init}[arguments.command]
         return command(arguments)
     except SystemExit as end:  # argparse: --help and usage errors
         return end.code if isinstance(end.code, int) else EXIT_DATA
@@ -53,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="edge-agent", description="Labels the sensor messages that flow through an MQTT broker.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,check,replay}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{init,run,check,replay}")
+    add_init(commands)
     for name, meaning in (
         ("run", "label live messages until SIGTERM"),
         ("check", "name every problem of a configuration"),
@@ -81,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("--config", type=Path, metavar="FILE", help="configuration to take the gateway from")
     return parser
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from edge_agent.init.command import run
+
+    return run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -46,3 +46,13 @@ class RecordingError(_FileError):
     >>> str(RecordingError("a.npz", "key 'X' expected, got ['y']"))
     "a.npz: key 'X' expected, got ['y']"
     """
+
+
+class InitError(EdgeError):
+    """``edge-agent init`` cannot write a configuration: no broker, nothing to read, or a file in the way.
+
+    Examples
+    --------
+    >>> str(InitError("edge-agent.toml: a new file expected, got one that is there"))
+    'edge-agent.toml: a new file expected, got one that is there'
+    """
