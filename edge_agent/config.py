@@ -141,6 +141,24 @@ class StatusConfig(ConfigContract):
     metrics_interval_s: float = Field(
         default=60.0, gt=0.0, le=86_400.0, description="how often the counters are published"
     )
+    prometheus_port: int = Field(
+        default=0, ge=0, le=65_535, description="port of the Prometheus endpoint, 9464 is usual; 0 = none"
+    )
+    prometheus_host: Annotated[str, StringConstraints(min_length=1)] = Field(
+        default="127.0.0.1", description="address on which the Prometheus endpoint listens"
+    )
+    log_format: Literal["auto", "plain", "journal", "json"] = Field(
+        default="auto",
+        description="auto: journal where systemd reads standard error, else plain; json: one object a line",
+    )
+
+
+class ReloadConfig(ConfigContract):
+    """When a running agent takes up a changed configuration or model; SIGHUP always does."""
+
+    watch: bool = Field(
+        default=False, description="look once a second whether the configuration, a model or a certificate changed"
+    )
 
 
 class WindowConfig(ConfigContract):
@@ -237,6 +255,7 @@ class AgentConfig(ConfigContract):
     limits: LimitsConfig = LimitsConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     status: StatusConfig = StatusConfig()
+    reload: ReloadConfig = ReloadConfig()
     pipelines: Annotated[list[PipelineConfig], Field(min_length=1)]
 
     @property

@@ -56,3 +56,30 @@ class InitError(EdgeError):
     >>> str(InitError("edge-agent.toml: a new file expected, got one that is there"))
     'edge-agent.toml: a new file expected, got one that is there'
     """
+
+
+class StatusError(_FileError):
+    """Nobody who could be an agent answers at a status socket.
+
+    Parameters
+    ----------
+    where : str
+        The socket.
+    problem : str
+        One line: what was expected and what came instead.
+
+    Examples
+    --------
+    >>> str(StatusError("status.sock", "a running agent expected, nobody answers: Connection refused"))
+    'status.sock: a running agent expected, nobody answers: Connection refused'
+    """
+
+
+class TopError(EdgeError):
+    """``edge-agent top`` cannot draw: rich is missing, or a picture cannot be written.
+
+    Examples
+    --------
+    >>> str(TopError("top draws with rich, which is not installed"))
+    'top draws with rich, which is not installed'
+    """

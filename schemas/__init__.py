@@ -41,6 +41,7 @@ from schemas.status import (
     Capture,
     DeviceView,
     GapEvent,
+    PipelineMetrics,
     StatusRequest,
     TopView,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "ModelCard",
     "ModelRef",
     "NoveltyFacts",
+    "PipelineMetrics",
     "Route",
     "ScalarMapping",
     "StatusRequest",

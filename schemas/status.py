@@ -45,6 +45,24 @@ class AgentInfo(WireContract):
     model_config = BY_ALIAS
 
 
+class Histogram(WireContract):
+    """How often a duration fell between two bounds."""
+
+    bounds: list[float] = Field(description="upper bounds in seconds, rising")
+    counts: list[int] = Field(description="one for each bound and one for what is above; not cumulative")
+    sum: float = Field(description="of all durations, in seconds")
+
+
+class PipelineMetrics(WireContract):
+    """Counters of one pipeline since start."""
+
+    devices: int = Field(default=0, description="devices with an open state")
+    messages: int = Field(default=0, description="messages on the topics of this pipeline")
+    rejected: dict[str, int] = Field(default_factory=dict, description="reason -> count of messages refused")
+    labels: dict[str, int] = Field(default_factory=dict, description="label -> count; windows without one do not count")
+    gaps: int = Field(default=0, description="gap events")
+
+
 class AgentMetrics(WireContract):
     """Counters since start, published once in a while. Every drop is counted by its reason."""
 
@@ -71,6 +89,29 @@ class AgentMetrics(WireContract):
         default=0, description="sensor messages acknowledged before their windows were labelled: too many were open"
     )
     reconnects: int = Field(description="connections after the first")
+    connected: bool = Field(default=True, description="whether the broker is there")
+    outbox: int = Field(default=0, description="messages waiting for the broker's word, sent or not")
+    outbox_bytes: int = Field(default=0, description="payload bytes of these messages")
+    last_window_ts: float | None = Field(
+        default=None, description="end of the newest window that was answered, seconds since 1970; null: none yet"
+    )
+    inference_seconds: Histogram | None = Field(
+        default=None, description="one forward pass over the windows of a burst"
+    )
+    latency_seconds: Histogram | None = Field(
+        default=None, description="from the message that closed a window to its answer handed to the broker"
+    )
+    confirmed_seconds: Histogram | None = Field(
+        default=None, description="from the message that closed a window to the PUBACK of its label"
+    )
+    pipelines: dict[str, PipelineMetrics] = Field(default_factory=dict, description="name -> its counters")
+    reloads: dict[str, int] = Field(
+        default_factory=dict, description="swapped (models in place) or replaced (a new agent) -> count"
+    )
+    reloads_refused: int = Field(default=0, description="reloads refused: the agent went on as it was")
+    state_free_bytes: int | None = Field(
+        default=None, description="free space where the state folder is; null: not known"
+    )
 
     model_config = BY_ALIAS
 
@@ -151,6 +192,9 @@ class AgentStatus(WireContract):
     info: AgentInfo
     metrics: AgentMetrics
     health: AgentHealth
+    errors: list[str] = Field(default_factory=list, description="last warnings and errors of the log, newest last")
+    messages_hz: float = Field(default=0.0, ge=0.0, description="sensor messages a second, over the last seconds")
+    pipelines_hz: dict[str, float] = Field(default_factory=dict, description="pipeline -> its messages a second")
 
     model_config = BY_ALIAS
 
