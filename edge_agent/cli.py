@@ -1,4 +1,4 @@
-"""The command ``edge-agent``: run, check, status, replay.
+"""The command ``edge-agent``: init, run, check, status, top, replay.
 
 Exit codes: 0 done; 1 unexpected; 2 usage or data; 78 configuration (EX_CONFIG of sysexits.h). Heavy modules are
 imported inside the commands: a gateway is often slow, and ``--help`` and ``--version`` should not wait for a
@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent import __version__
+from edge_agent.init.arguments import add_init
+from edge_agent.top.arguments import add_top
 
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
@@ -30,8 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         arguments = _parser().parse_args(argv)
-        command = {"run": _run, "check": _check, "replay": _replay, "status": _status}[arguments.command]
-        return command(arguments)
+        commands = {
+            "init": _init,
+            "run": _run,
+            "check": _check,
+            "status": _status,
+            "top": _top,
+            "replay": _replay,
+        }
+        return commands[arguments.command](arguments)
     except SystemExit as end:  # argparse: --help and usage errors
         return end.code if isinstance(end.code, int) else EXIT_DATA
     except ConfigError as error:
@@ -54,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="edge-agent", description="Labels the sensor messages that flow through an MQTT broker.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,check,status,replay}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{init,run,check,status,top,replay}")
+    add_init(commands)
     for name, meaning in (
         ("run", "label live messages until SIGTERM"),
         ("check", "name every problem of a configuration"),
@@ -72,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             help="override one value; may repeat",
         )
     _add_status(commands)
+    add_top(commands)
     replay = commands.add_parser("replay", help="print the label events of a recording as JSON lines")
     replay.add_argument("model", type=Path, metavar="M.onnx")
     replay.add_argument("recording", type=Path, metavar="RECORDING", help=".npz (stream or windows) or .csv")
@@ -94,6 +105,18 @@ def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--socket", type=Path, metavar="PATH", help="its status socket (default: of a service, below /var/lib)"
     )
     status.add_argument("--json", action="store_true", help="one line of JSON instead of a page")
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from edge_agent.init.command import run
+
+    return run(arguments)
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    from edge_agent.top.command import run
+
+    return run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ from edge_agent.config import AgentConfig
 from edge_agent.shell.delivery import Outgoing
 from edge_agent.shell.device_clock import DeviceClock
 from edge_agent.shell.mqtt_client import RECEIVE_MAXIMUM, FastClient, build_client
-from edge_agent.shell.publish_packets import Packet, publish_parts, puback_run, topic_field
+from edge_agent.shell.publish_packets import Packet, puback_run, publish_parts, topic_field
 
 log = logging.getLogger(__name__)
 
