@@ -25,13 +25,22 @@ PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,
 
 _FOREIGN_DEVICE = "any-device"
 _READABLE_SECRET_BYTES = 4096
+_LEAST_SPOOL_BYTES = 8 * 1024 * 1024
+_JOURNAL_PAYLOADS = 64
+_MAX_CAPTURED_VALUES = 131_072
+"""Half a MiB of float32: what every broker takes as one message, in base64."""
 
 
 class GatewayConfig(ConfigContract):
     """Who this gateway is and where it keeps what must survive a restart."""
 
     id: GatewayId = Field(description="name of this gateway in topics: 1 to 64 of [a-z0-9-]")
-    state_dir: Path = Field(default=Path("/var/lib/edge-agent"), description="folder of the delivery watermark")
+    state_dir: Path = Field(
+        default=Path("/var/lib/edge-agent"), description="folder of all that must survive a restart"
+    )
+    watch_dirs: list[Path] = Field(
+        default=[], description="other folders whose disk must not fill up: a broker's store on the same machine"
+    )
 
 
 class MqttConfig(ConfigContract):
@@ -66,6 +75,9 @@ class MqttConfig(ConfigContract):
         ge=1,
         le=65_000,
         description="sensor messages held back until labelled; older ones are acknowledged early",
+    )
+    watch_drops: bool = Field(
+        default=False, description="read mosquitto's own count of dropped messages; some brokers refuse $SYS topics"
     )
     reconnect_max_s: float = Field(
         default=30.0, gt=0.0, le=3600.0, description="upper bound of the jittered reconnect delay"
@@ -128,9 +140,25 @@ class DeliveryConfig(ConfigContract):
         le=3600.0,
         description="how long labels of a device wait for somebody who subscribes to them",
     )
+    mode: Literal["broker", "journal"] = Field(
+        default="broker",
+        description="broker: messages are acknowledged when labelled; journal: when on our own disk, for long windows",
+    )
+    spool_bytes: int = Field(
+        default=33_554_432, ge=0, le=2**40, description="disk for labels that the broker does not accept; 0 = none"
+    )
+    journal_bytes: int = Field(
+        default=268_435_456, ge=16_777_216, le=2**40, description="disk for messages not labelled yet, in journal mode"
+    )
     state_interval_s: float = Field(
         default=1.0, gt=0.0, le=60.0, description="shortest time between two writes of the watermark"
     )
+
+    @model_validator(mode="after")
+    def _spool_is_off_or_workable(self) -> Self:
+        if 0 < self.spool_bytes < _LEAST_SPOOL_BYTES:
+            raise ValueError(f"spool_bytes: 0 or at least {_LEAST_SPOOL_BYTES} expected, got {self.spool_bytes}")
+        return self
 
 
 class StatusConfig(ConfigContract):
@@ -139,20 +167,89 @@ class StatusConfig(ConfigContract):
     metrics_interval_s: float = Field(
         default=60.0, gt=0.0, le=86_400.0, description="how often the counters are published"
     )
+    prometheus_port: int = Field(
+        default=0, ge=0, le=65_535, description="port of the Prometheus endpoint, 9464 is usual; 0 = none"
+    )
+    prometheus_host: Annotated[str, StringConstraints(min_length=1)] = Field(
+        default="127.0.0.1", description="address on which the Prometheus endpoint listens"
+    )
+    log_format: Literal["auto", "plain", "journal", "json"] = Field(
+        default="auto",
+        description="auto: journal where systemd reads standard error, else plain; json: one object a line",
+    )
+
+
+class ReloadConfig(ConfigContract):
+    """When a running agent takes up a changed configuration or model; SIGHUP always does."""
+
+    watch: bool = Field(
+        default=False, description="look once a second whether the configuration, a model or a certificate changed"
+    )
+
+
+class WindowConfig(ConfigContract):
+    """Windows to collect without a model: how the stream is cut and in which order its channels stand.
+
+    A pipeline with this table labels nothing. It publishes every window on ``{device}/capture``, to be kept, labelled
+    and fitted on.
+    """
+
+    channels: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=128)]], Field(min_length=1)] = (
+        Field(description="channels of the mapping, in the order of the window")
+    )
+    sampling_rate_hz: float = Field(gt=0.0, le=1_000_000.0, description="grid points a second")
+    window_length: int = Field(ge=2, description="grid points of a window")
+    hop_length: int = Field(ge=1, description="grid points from one window to the next")
+    policy: Literal["nearest", "linear", "hold"] = Field(
+        default="nearest", description="how samples come onto the grid; hold: report-on-change sensors"
+    )
+    max_age_s: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="hold: how long a value stands; linear: the longest gap bridged; none = the length of a window",
+    )
+    min_present: float = Field(
+        default=0.9, ge=0.0, le=1.0, description="below this share of present values a window is incomplete"
+    )
+
+    @model_validator(mode="after")
+    def _fits_a_message(self) -> Self:
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError(f"channels: names that differ expected, got {self.channels}")
+        if self.hop_length > self.window_length:
+            raise ValueError(
+                f"hop_length: at most window_length ({self.window_length}) expected, got {self.hop_length}"
+            )
+        if (cells := len(self.channels) * self.window_length) > _MAX_CAPTURED_VALUES:
+            expected = f"at most {_MAX_CAPTURED_VALUES} values a window expected"
+            raise ValueError(f"window_length: {expected}, got {cells} ({len(self.channels)} channels)")
+        return self
 
 
 class PipelineConfig(ConfigContract):
-    """Topics -> mapping -> model."""
+    """Topics -> mapping -> model; or, to collect data, topics -> mapping -> windows."""
 
     name: PipelineName = Field(description="of this pipeline, in labels and logs")
     topics: Annotated[list[TopicTemplateText], Field(min_length=1)] = Field(
         description="templates with {device} and {channel}"
     )
-    model: Path = Field(description="model file; relative to the configuration file")
+    model: Path | None = Field(default=None, description="model file; relative to the configuration file")
+    window: WindowConfig | None = Field(
+        default=None, description="instead of a model: windows to collect, published on {device}/capture"
+    )
     deadline_s: float = Field(
         default=2.0, gt=0.0, le=3600.0, description="how long a window waits for late samples after its end"
     )
     mapping: Mapping
+
+    @model_validator(mode="after")
+    def _model_or_window(self) -> Self:
+        if (self.model is None) == (self.window is None):
+            got = "neither" if self.model is None else "both"
+            raise ValueError(
+                f"model: a model file, or a table [pipelines.window] to collect windows, expected, got {got}"
+            )
+        return self
 
 
 class AgentConfig(ConfigContract):
@@ -184,6 +281,7 @@ class AgentConfig(ConfigContract):
     limits: LimitsConfig = LimitsConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     status: StatusConfig = StatusConfig()
+    reload: ReloadConfig = ReloadConfig()
     pipelines: Annotated[list[PipelineConfig], Field(min_length=1)]
 
     @property
@@ -204,6 +302,11 @@ class AgentConfig(ConfigContract):
     def problems(self) -> list[str]:
         """What pydantic cannot see: names given twice, topics that would feed the agent its own words."""
         found = []
+        if self.delivery.mode == "journal" and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes:
+            found.append(
+                f"delivery.journal_bytes: at least {_JOURNAL_PAYLOADS} times limits.payload_bytes "
+                f"({_JOURNAL_PAYLOADS * self.limits.payload_bytes}) expected, got {self.delivery.journal_bytes}"
+            )
         seen: dict[str, int] = {}
         for index, pipeline in enumerate(self.pipelines):
             if (first := seen.setdefault(pipeline.name, index)) != index:

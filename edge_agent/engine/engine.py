@@ -43,6 +43,8 @@ class EngineCounters:
     windows: int = 0
     gaps: int = 0
     evicted: int = 0
+    messages_of: dict[str, int] = field(default_factory=dict)
+    devices_of: dict[str, int] = field(default_factory=dict)
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""
@@ -86,6 +88,8 @@ class Engine:
     ) -> None:
         self.counters = EngineCounters()
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
+        self.counters.messages_of = dict.fromkeys(self._pipelines, 0)
+        self.counters.devices_of = dict.fromkeys(self._pipelines, 0)
         self._templates = [(TopicTemplate(text), pipeline) for pipeline in pipelines for text in pipeline.topics]
         self._by_topic: dict[str, tuple[Pipeline, ...]] = {}
         self._devices: OrderedDict[_Key, _Device] = OrderedDict()
@@ -134,6 +138,7 @@ class Engine:
             return [self._reject(topic, None, "no_pipeline", "the topic of a pipeline expected")]
         events: list[Event] = []
         for pipeline in pipelines:
+            self.counters.messages_of[pipeline.name] += 1
             try:
                 blocks = pipeline.decoder.decode(topic, payload)
                 for block in blocks:
@@ -144,6 +149,35 @@ class Engine:
                 detail = f"{type(error).__name__}: {error}"
                 events.append(self._reject(topic, pipeline.name, "internal", detail))
         return events
+
+    def receive_burst(
+        self, packets: Sequence[tuple[bytes, bytes, int | None, bool]], *, wall_ns: int, clock_ns: int, number: int
+    ) -> list[Event]:
+        """Take messages that were read at one time; as :meth:`receive` would one by one. Never raises.
+
+        Parameters
+        ----------
+        packets : sequence of (topic, payload, identifier, is_retained)
+        wall_ns, clock_ns : int
+        number : int
+            Delivery number of the first of them.
+        """
+        events: list[Event] = []
+        for at, (raw, payload, _, retained) in enumerate(packets):
+            try:
+                topic = raw.decode()
+            except UnicodeDecodeError:
+                events.append(self._reject(repr(raw), None, "bad_topic", "a topic in UTF-8 expected"))
+                continue
+            events += self.receive(
+                topic, payload, wall_ns=wall_ns, clock_ns=clock_ns, number=number + at, retained=retained
+            )
+        return events
+
+    def accepted_many(self, keys: Sequence[tuple[str, str, int]]) -> None:
+        """The broker accepted the messages of these windows (pipeline, device, index); see :meth:`accepted`."""
+        for pipeline, device, index in keys:
+            self.accepted(pipeline, device, index)
 
     def tick(self, clock_ns: int) -> list[Event]:
         """Close the windows whose deadline has passed at ``clock_ns``: a monotonic time, all before it was received."""
@@ -243,11 +277,13 @@ class Engine:
         windows = DeviceWindows(pipeline.spec, progress.closed_through, progress.carry, self.counters.samples)
         device = _Device(name, windows, progress)
         self._devices[key] = device
+        self.counters.devices_of[key[0]] += 1
         return device
 
     def _evict(self, events: list[Event]) -> None:
         key, device = self._devices.popitem(last=False)
         self.counters.evicted += 1
+        self.counters.devices_of[key[0]] -= 1
         touched = device.windows.touched
         if touched:
             self._let_go[(key, touched[-1])] = touched

@@ -13,9 +13,11 @@ redelivery by both.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.shell.disk_writer import DiskWriter
+from edge_agent.shell.publish_packets import Packet
 from edge_agent.shell.row_file import Connect, Row, RowFile, connect
 
 FILE_NAME = "journal.sqlite3"
@@ -91,9 +93,9 @@ class MessageJournal:
         return self._rows.n_committed + self._rows.n_waiting
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Why nothing can be committed now, in one line; empty = it can."""
-        return self._rows.trouble
+        return self._rows.problem
 
     @property
     def is_full(self) -> bool:
@@ -126,8 +128,17 @@ class MessageJournal:
         if not is_session_kept:
             self._mids.clear()
 
-    def knows(self, mid: int, topic: bytes, payload: bytes) -> bool:
-        """Whether this message is a redelivery of one that is in the journal: acknowledge it, use it not."""
+    def n_known(self, packets: Sequence[Packet]) -> int:
+        """How many of the first of these messages are redeliveries of what is in the journal: not to be used again."""
+        n_known = 0
+        while self._is_redelivery and n_known < len(packets):
+            topic, payload, mid, is_retained = packets[n_known]
+            if is_retained or mid is None:
+                break
+            n_known += self._knows(mid, topic, payload)
+        return n_known
+
+    def _knows(self, mid: int, topic: bytes, payload: bytes) -> bool:
         if not self._is_redelivery:
             return False
         known = self._mids.get(mid)
@@ -136,6 +147,12 @@ class MessageJournal:
             return False
         self.n_again += 1
         return True
+
+    def received_all(self, number: int, packets: Sequence[Packet], *, wall_ns: int, now_s: float) -> None:
+        """Take messages that follow each other from ``number`` on; retained ones are no samples and are passed over."""
+        for position, (topic, payload, mid, is_retained) in enumerate(packets):
+            if not is_retained:
+                self.received(number + position, mid, topic, payload, wall_ns=wall_ns, now_s=now_s)
 
     def received(self, number: int, mid: int | None, topic: bytes, payload: bytes, *, wall_ns: int, now_s: float) -> None:  # noqa: PLR0917 - one message
         """Take a message; rows of messages without ``mid`` (QoS 0) are kept too."""
@@ -167,7 +184,8 @@ class MessageJournal:
 
     def remove_below(self, number: int, now_s: float) -> None:
         """Every window that smaller numbers touched is labelled and accepted: their rows may go."""
-        self._rows.remove_below(min(number, self._forgettable_below), now_s)
+        number = min(number, self._forgettable_below)
+        self._rows.remove_below(min(number, self._replayed + 1) if self.is_replaying else number, now_s)
 
     def turn(self, now_s: float) -> None:
         """Commit what is due. Never waits for the disk."""

@@ -70,7 +70,7 @@ class _Group:
 @dataclass(slots=True)
 class _Outcome:
     group: _Group
-    trouble: str = ""
+    problem: str = ""
     is_full: bool = False
     dropped: list[int] = field(default_factory=list)
 
@@ -99,7 +99,7 @@ class RowFile:
 
     Attributes
     ----------
-    trouble : str
+    problem : str
         Why rows cannot be written now, in one line; empty = they can.
     is_full : bool
         Whether the bound was met (never with ``is_ring``).
@@ -142,7 +142,7 @@ class RowFile:
         self._retry_at_s = 0.0
         self._retry_s = _FIRST_RETRY_S
         self._outcomes: deque[_Outcome] = deque()
-        self.trouble = ""
+        self.problem = ""
         self.is_full = False
         self.dropped: list[int] = []
         self.committed: list[int] = []
@@ -258,16 +258,16 @@ class RowFile:
             self._most_rows = len(outcome.group.rows) // 2  # a part of them may fit
             return True
         self.is_full = outcome.is_full
-        if outcome.trouble:
-            if outcome.trouble != self.trouble:
-                log.error("%s: cannot be written: %s", self._path, outcome.trouble)
-            self.trouble = outcome.trouble
+        if outcome.problem:
+            if outcome.problem != self.problem:
+                log.error("%s: cannot be written: %s", self._path, outcome.problem)
+            self.problem = outcome.problem
             self._retry_at_s = now_s + (_FIRST_RETRY_S if self.is_full else self._retry_s)
             self._retry_s = min(2 * self._retry_s, _RETRY_MAX_S)
             return False
-        if self.trouble:
+        if self.problem:
             log.info("%s: can be written again", self._path)
-        self.trouble = ""
+        self.problem = ""
         self._retry_s = _FIRST_RETRY_S
         self._most_rows = min(_GROUP_ROWS, 2 * self._most_rows)
         for row in outcome.group.rows:
@@ -315,7 +315,7 @@ class RowFile:
             self.n_committed, newest = connection.execute("SELECT count(*), max(number) FROM rows").fetchone()
             self.next_number = 0 if newest is None else newest + 1
         except (sqlite3.Error, OSError) as error:
-            self.trouble = str(error)
+            self.problem = str(error)
             log.error("%s: cannot be opened: %s", self._path, error)  # noqa: TRY400 - one line
 
     # ------------------------------------------------------------------ the disk writer's side
@@ -333,7 +333,7 @@ class RowFile:
                     n_drop = max(_DROP_FIRST, 2 * n_drop)
                     continue
                 outcome.is_full = is_at_bound
-                outcome.trouble = "the bound of its size is met" if is_at_bound else str(error)
+                outcome.problem = "the bound of its size is met" if is_at_bound else str(error)
                 if not is_at_bound:
                     self._close_connection()
                 return outcome

@@ -21,7 +21,7 @@ FILE_NAME = "spool.sqlite3"
 COMMIT_S = 0.5
 """A label waits this long for others, so that one fsync serves many."""
 
-Kept = Literal["label", "event", "gap"]
+Kept = Literal["label", "event", "gap", "capture"]
 _KINDS: tuple[Kept, ...] = get_args(Kept)
 _WAITING_MAX = 20_000
 
@@ -91,9 +91,9 @@ class Spool:
         return self._rows.n_committed + self._rows.n_waiting
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Why labels cannot be written now, in one line; empty = they can."""
-        return self._rows.trouble
+        return self._rows.problem
 
     @property
     def was_corrupt(self) -> bool:

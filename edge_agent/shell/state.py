@@ -17,7 +17,7 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,9 +42,6 @@ _RETRY_S = 5.0
 _HEAD = struct.Struct("<4sIIII")
 _PLAIN, _COMPRESSED = b"TTw1", b"TTz1"
 
-Change = tuple[str, str, dict[str, Any]]
-"""Pipeline, device, ``{"closed_through": index, "carry": [...] or None}``."""
-
 State = dict[str, Any]
 """Pipeline -> ``{"grid": ..., "devices": {device: {"closed_through": ..., "carry": ...}}}``."""
 
@@ -57,7 +54,7 @@ class _Outcome(NamedTuple):
     changes: dict[tuple[str, str], _Entry]
     mark: int
     was_whole: bool
-    trouble: str
+    problem: str
 
 
 class StateFile:
@@ -75,7 +72,7 @@ class StateFile:
     ----------
     durable_mark : int
         The mark of the newest state that the disk holds.
-    trouble : str
+    problem : str
         Why the state cannot be written now, in one line; empty = it can.
     bytes_written : int
         Handed to the file system since the start.
@@ -105,7 +102,7 @@ class StateFile:
         self._log_at = 0
         self._log_file: int | None = None
         self.durable_mark = 0
-        self.trouble = ""
+        self.problem = ""
         self.bytes_written = 0
         with suppress(OSError):
             self._beside.unlink(missing_ok=True)
@@ -164,13 +161,13 @@ class StateFile:
             self._hear(self._outcomes.popleft(), now_s)
         return now_s >= self._next_s and not self._is_busy
 
-    def put(self, changes: Sequence[Change], whole: Callable[[], State], mark: int, now_s: float) -> None:
+    def put(self, changes: State, whole: Callable[[], State], mark: int, now_s: float) -> None:
         """Bring what changed to the disk. Never waits for it: ``durable_mark`` tells when it is there.
 
         Parameters
         ----------
-        changes : sequence of Change
-            Devices whose watermark moved since the last call.
+        changes : State
+            The devices whose watermark moved since the last call; grids are not looked at.
         whole : callable
             Gives the whole state, changes included; called now and then.
         mark : int
@@ -178,8 +175,9 @@ class StateFile:
         now_s : float
             Monotonic.
         """
-        for pipeline, device, progress in changes:
-            self._pending[(pipeline, device)] = _entry(progress)
+        for pipeline, moved in changes.items():
+            for device, progress in moved["devices"].items():
+                self._pending[(pipeline, device)] = _entry(progress)
         self._pending_mark = mark
         if self._is_busy:
             return
@@ -199,7 +197,7 @@ class StateFile:
         self._writer.submit(self._close_log)
         is_down = self._writer.wait(longest_s)
         self.is_due(0.0)
-        return is_down and not self._is_busy and not self.trouble
+        return is_down and not self._is_busy and not self.problem
 
     def _hand_over(self, whole: State | None) -> None:
         changes, self._pending = self._pending, {}
@@ -209,16 +207,16 @@ class StateFile:
 
     def _hear(self, outcome: _Outcome, now_s: float) -> None:
         self._is_busy = False
-        if outcome.changes or outcome.trouble:  # they are not on the disk
+        if outcome.changes or outcome.problem:  # they are not on the disk
             self._pending = {**outcome.changes, **self._pending}
-            self._next_s = now_s + (max(self._interval_s, _RETRY_S) if outcome.trouble else 0.0)
+            self._next_s = now_s + (max(self._interval_s, _RETRY_S) if outcome.problem else 0.0)
         else:
             self.durable_mark = outcome.mark
-        if outcome.trouble and outcome.trouble != self.trouble:
-            log.error("%s: the watermark cannot be written: %s", self._path, outcome.trouble)
-        elif self.trouble and not outcome.trouble and not outcome.changes:
+        if outcome.problem and outcome.problem != self.problem:
+            log.error("%s: the watermark cannot be written: %s", self._path, outcome.problem)
+        elif self.problem and not outcome.problem and not outcome.changes:
             log.info("%s: the watermark can be written again", self._path)
-        self.trouble = outcome.trouble
+        self.problem = outcome.problem
         self._needs_whole = self._log_at >= self._log_bytes or (self._needs_whole and not outcome.was_whole)
 
     # ------------------------------------------------------------------ the disk writer's side
@@ -228,11 +226,11 @@ class StateFile:
             if whole is not None:
                 self._write_whole(whole)
             elif not self._append(changes):
-                return _Outcome(changes, mark, was_whole=False, trouble="")
+                return _Outcome(changes, mark, was_whole=False, problem="")
         except OSError as error:
             self._close_log()
-            return _Outcome(changes, mark, was_whole=False, trouble=str(error))
-        return _Outcome({}, mark, was_whole=whole is not None, trouble="")
+            return _Outcome(changes, mark, was_whole=False, problem=str(error))
+        return _Outcome({}, mark, was_whole=whole is not None, problem="")
 
     def _append(self, changes: dict[tuple[str, str], _Entry]) -> bool:
         """Whether there was room for the record; a log that cannot take it is full."""

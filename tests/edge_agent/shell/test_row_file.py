@@ -136,7 +136,7 @@ def test_full_ring_drops_the_oldest_and_names_them(tmp_path: Path, writer: DiskW
     assert len(kept) > 500
     assert path.stat().st_size <= 2 * MEGABYTE
     assert path.with_name("a.sqlite3-wal").stat().st_size <= 6 * MEGABYTE
-    assert rows.trouble == ""
+    assert rows.problem == ""
     assert rows.n_committed == len(kept)
 
 
@@ -148,7 +148,7 @@ def test_full_file_that_is_no_ring_says_so_and_goes_on_when_there_is_room(
         rows.append(row(number, 2_000), 0.0)
     assert not rows.flush(20.0, 0.0)
     assert rows.is_full
-    assert rows.trouble
+    assert rows.problem
     assert rows.first_waiting == len(rows.committed) > 100
     rows.remove_below(400, 0.0)
     assert not rows.flush(20.0, 1.0), "there is room for a part"
@@ -213,7 +213,7 @@ def test_page_torn_in_the_middle_is_noticed_at_the_next_start(tmp_path: Path, wr
     again = opened(path, writer)
     assert again.was_corrupt
     assert again.n_committed == 0
-    assert again.trouble == ""
+    assert again.problem == ""
 
 
 def in_order(path: Path) -> Callable[[], bool]:
@@ -297,7 +297,7 @@ def test_power_cut_that_loses_the_unsynced_end_of_the_log_keeps_a_prefix_in_orde
         copy.with_name("copy.sqlite3-wal").write_bytes(log[:cut] + tail)
         synced = max((n for size, n in sizes if size <= cut), default=0)
         after = opened(copy, writer)
-        assert after.trouble == ""
+        assert after.problem == ""
         assert not after.was_corrupt
         kept = [kept.number for kept in after.read(-1, 1_000)]
         assert kept == list(range(len(kept))), "a prefix, in order"
@@ -333,7 +333,7 @@ def test_error_in_any_call_costs_nothing_that_was_reported_and_heals(
             now_s += 40.0
             rows.flush(20.0, now_s)
         assert rows.n_waiting == 0
-        assert rows.trouble == ""
+        assert rows.problem == ""
         assert sorted(rows.committed) in ([*range(30)], [n for n in range(30) if n != 3])
         assert rows.dropped == []
         rows.close()
@@ -358,13 +358,13 @@ def test_file_system_that_is_full_keeps_what_is_there_and_takes_up_again(tmp_pat
         for number in range(500, 3_000):
             rows.append(row(number, 1_000), 1.0)
         assert not rows.flush(20.0, 1.0)
-        assert rows.trouble
+        assert rows.problem
         assert not rows.is_full, "it is the disk that is full, not our share of it"
         assert rows.dropped == [], "nothing that is on the disk is given away for the disk's sake"
         assert [kept.number for kept in rows.read(-1, 5_000)] == list(range(3_000)), "all is still there to be sent"
         filler.unlink()
         assert rows.flush(20.0, 100.0)
-        assert rows.trouble == ""
+        assert rows.problem == ""
         assert numbers(path) == list(range(3_000))
         rows.close()
         assert is_whole(path)
@@ -377,7 +377,7 @@ def test_read_only_file_system_is_trouble_and_heals(tmp_path: Path, writer: Disk
         rows = opened(folder / "a.sqlite3", writer)
         rows.append(row(0), 0.0)
         assert not rows.flush(20.0, 0.0)
-        assert rows.trouble
+        assert rows.problem
         remount(folder, "rw")
         assert rows.flush(20.0, 100.0)
         assert numbers(folder / "a.sqlite3") == [0]
