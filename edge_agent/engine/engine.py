@@ -32,6 +32,8 @@ class EngineCounters:
     retained: int = 0
     samples: SampleCounts = field(default_factory=SampleCounts)
     windows: int = 0
+    messages_of: dict[str, int] = field(default_factory=dict)
+    devices_of: dict[str, int] = field(default_factory=dict)
     gaps: int = 0
     evicted: int = 0
 
@@ -70,6 +72,8 @@ class Engine:
     ) -> None:
         self.counters = EngineCounters()
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
+        self.counters.messages_of = dict.fromkeys(self._pipelines, 0)
+        self.counters.devices_of = dict.fromkeys(self._pipelines, 0)
         self._templates = [(TopicTemplate(text), pipeline) for pipeline in pipelines for text in pipeline.topics]
         self._routes: dict[bytes, tuple[Route, ...]] = {}
         self._devices: OrderedDict[DeviceKey, Device] = OrderedDict()
@@ -138,6 +142,7 @@ class Engine:
                 pass  # refused
             else:
                 for route in routes:
+                    counts.messages_of[route.pipeline.name] += 1
                     try:
                         device = route.device
                         if (
@@ -304,12 +309,14 @@ class Engine:
             pipeline.spec, account.said_through, account.carry, self.counters.samples, self._touched
         )
         device = self._devices[key] = Device(key, name, windows, account)
+        self.counters.devices_of[key[0]] += 1
         return device
 
     def _evict(self, events: list[Event]) -> None:
         """Let go of the device that was silent longest; only how far it is labelled stays known."""
         key, device = self._devices.popitem(last=False)
         self.counters.evicted += 1
+        self.counters.devices_of[key[0]] -= 1
         account = device.account
         touched = [] if device.windows is None else device.windows.touched
         self._deadlines.leave(device)

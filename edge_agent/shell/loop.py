@@ -306,11 +306,12 @@ class Agent:
 
     def _feed(self, packets: list[Packet], burst: Burst, number: int, events: list[Event]) -> None:
         journal = self._journal
-        if packets and journal is not None and self._disk.is_journalling:
+        if packets and journal is not None:
             if burst.epoch == self._epoch and (n_known := journal.n_known(packets)):
                 packets, number = packets[n_known:], number + n_known
                 self._barrier.heard()
-            journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
+            if self._disk.is_journalling:
+                journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
         if packets:
             self._barrier.heard()
             events += self._engine.receive_burst(

@@ -24,7 +24,7 @@ FILE_NAME = "journal.sqlite3"
 COMMIT_S = 0.25
 """Messages wait this long for others, so that one fsync serves many; and so much later are they acknowledged."""
 
-MEMORY_S = 2.0
+MEMORY_S = 1.0
 """How long an acknowledgement may be on its way: until then its message may be delivered again, and its row stays."""
 
 _REMEMBERED = 65_535
