@@ -423,9 +423,11 @@ class MqttLink:
     def _subscribe(self) -> None:
         if self.protocol == "5":
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            self._client.subscribe([(text, options) for text in self._filters])
+            # What the broker tells of itself is QoS 0: it must not queue for us while we are away.
+            of_broker = SubscribeOptions(qos=0)
+            self._client.subscribe([(text, of_broker if text.startswith("$") else options) for text in self._filters])
         else:
-            self._client.subscribe([(text, 1) for text in self._filters])
+            self._client.subscribe([(text, 0 if text.startswith("$") else 1) for text in self._filters])
 
     def _complain(self, complaint: str) -> None:
         """One line for each new trouble, not one for each try."""
