@@ -99,6 +99,9 @@ class AgentMetrics(WireContract):
     latency_seconds: Histogram | None = Field(
         default=None, description="from the message that closed a window to its answer handed to the broker"
     )
+    confirmed_seconds: Histogram | None = Field(
+        default=None, description="from the message that closed a window to the PUBACK of its label"
+    )
     pipelines: dict[str, PipelineMetrics] = Field(default_factory=dict, description="name -> its counters")
     reloads: dict[str, int] = Field(
         default_factory=dict, description="swapped (models in place) or replaced (a new agent) -> count"

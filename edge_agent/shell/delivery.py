@@ -19,6 +19,7 @@ flag.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,15 +39,21 @@ FIRST_RETRY_S = 0.5
 _WAITING_FACTOR = 5
 _RING_LABELS = 20_000
 _TOPICS = 100_000
+_FIRST_MID = 0x4000
+_LAST_MID = 0xFFFF
+"""Identifiers of the outbox; below them are those of the client library, for its subscriptions."""
 
 WindowKey = tuple[str, str, int]
 """Pipeline, device, window index."""
 
 
-Kind = Literal["label", "event", "gap", "capture", "status"]
+Kind = Literal["label", "event", "gap", "capture", "status", "barrier"]
 
 _AWAITED: frozenset[Kind] = frozenset({"label", "capture"})
 """What somebody must hear before it counts as delivered."""
+
+_UNKEPT: frozenset[Kind] = frozenset({"status", "barrier"})
+"""What says only how things stand now, and is not published again after a reconnect."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +63,7 @@ class Outgoing:
     Attributes
     ----------
     kind : str
-        ``label`` and ``capture`` wait for a subscriber; the others need none.
+        ``label`` and ``capture`` wait for a subscriber; the others need none. ``barrier`` is never tried again.
     key : tuple or None
         The window (or last window of a gap) that is settled once the broker has this message; None = nothing waits
         for it.
@@ -66,6 +73,12 @@ class Outgoing:
         Order of publication; the outbox sets it.
     attempts : int
         Refusals so far.
+    since_ns : int
+        When the message that led to this one was received, on the monotonic clock; 0 = not measured.
+    mid : int
+        Packet identifier it is known by at the broker; 0 = none yet.
+    is_dup : bool
+        It was sent before under this identifier, in this session (MQTT 5.0, section 4.4).
     """
 
     kind: Kind
@@ -76,6 +89,9 @@ class Outgoing:
     sequence: int = -1
     attempts: int = 0
     is_repeat: bool = False
+    since_ns: int = 0
+    mid: int = 0
+    is_dup: bool = False
 
 
 class _Held:
@@ -120,12 +136,14 @@ class Outbox:
         self._retry_max_s = retry_max_s
         self._patience_s = patience_s
         self._queue: deque[Outgoing] = deque()
-        self._in_flight: OrderedDict[int, Outgoing] = OrderedDict()
+        self._in_flight: dict[int, Outgoing] = {}
+        self._to_resend: set[int] = set()
+        self._last_mid = _LAST_MID
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._n_held = 0
         self._wake_at_s = 0.0
         self._parts: dict[WindowKey, int] = {}
-        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._newest: dict[str, int] = {}
         self._ring: deque[tuple[float, Outgoing]] = deque(maxlen=_RING_LABELS)
         self._repeat_at_s: list[float] = []
         self._sequence = 0
@@ -173,21 +191,26 @@ class Outbox:
 
         Far above the limit, which the loop does not let happen unless messages flood in, the oldest is given up.
         """
-        message.sequence = self._sequence
-        self._sequence += 1
-        if message.key is not None:
-            self._parts[message.key] = self._parts.get(message.key, 0) + 1
-        if message.retain:
-            self._newest[message.topic] = message.sequence
-            self._newest.move_to_end(message.topic)
-            if len(self._newest) > _TOPICS:
-                self._newest.popitem(last=False)
+        self._register(message)
         if is_urgent:
             self._queue.appendleft(message)
         else:
             self._queue.append(message)
-        if len(self._queue) > self._limit * _WAITING_FACTOR:
-            self.give_up(self._queue.popleft(), "outbox_full")
+        self._bound_queue()
+
+    def put_all(self, messages: Sequence[Outgoing]) -> None:
+        """Take messages in this order, as :meth:`put` would one by one."""
+        parts, newest, sequence = self._parts, self._newest, self._sequence
+        for message in messages:
+            message.sequence = sequence
+            if (key := message.key) is not None:
+                parts[key] = parts.get(key, 0) + 1
+            if message.retain:
+                newest[message.topic] = sequence
+            sequence += 1
+        self._sequence = sequence
+        self._queue.extend(messages)
+        self._bound_queue()
 
     def next(self, now_s: float, room: int) -> Outgoing | None:
         """The next message to publish; None where nothing is due or ``room`` messages are in flight."""
@@ -196,9 +219,46 @@ class Outbox:
             return None
         return self._queue.popleft()
 
+    def take(self, now_s: float, room: int) -> list[Outgoing]:
+        """All that is to be published now, each under an identifier of its own, and from here on in flight.
+
+        What is sent again after a reconnect comes first and keeps its identifier; never more than ``room`` are in
+        flight at once (Receive Maximum of the broker; MQTT 5.0, section 4.9).
+        """
+        self._wake(now_s)
+        queue, in_flight = self._queue, self._in_flight
+        taken: list[Outgoing] = []
+        for _ in range(min(room - len(in_flight), len(queue))):
+            message = queue.popleft()
+            if message.mid:
+                self._to_resend.discard(message.mid)
+            else:
+                message.mid = self.new_mid()
+            in_flight[message.mid] = message
+            taken.append(message)
+        return taken
+
+    def new_mid(self) -> int:
+        """A packet identifier under which nothing is in flight."""
+        mid = self._last_mid
+        while True:
+            mid = mid + 1 if mid < _LAST_MID else _FIRST_MID
+            if mid not in self._in_flight and mid not in self._to_resend:
+                self._last_mid = mid
+                return mid
+
+    def withdraw(self, message: Outgoing) -> None:
+        """Take back a message that was taken and cannot be sent."""
+        self._in_flight.pop(message.mid, None)
+
     def is_retained(self, message: Outgoing) -> bool:
         """Whether the message is to replace the retained one of its topic: the newest alone may."""
         return message.retain and self._newest.get(message.topic) == message.sequence
+
+    def newest_of(self, messages: Sequence[Outgoing]) -> list[bool]:
+        """Which of the messages are to replace the retained one of their topic."""
+        newest = self._newest
+        return [message.retain and newest.get(message.topic) == message.sequence for message in messages]
 
     def sent(self, mid: int, message: Outgoing) -> None:
         """Note the packet identifier under which the message went out."""
@@ -210,13 +270,54 @@ class Outbox:
 
     # ------------------------------------------------------------------ what the broker said
 
+    def accepted_all(self, mids: Sequence[int], now_s: float, waited: Callable[[int, int], None]) -> None:
+        """Act on PUBACKs of success; identifiers that are not ours are ignored.
+
+        Parameters
+        ----------
+        mids : sequence of int
+        now_s : float
+        waited : callable of (since_ns, n_labels)
+            Told of the labels among them: how many of one receipt time were accepted.
+        """
+        since_ns = n_labels = 0
+        in_flight, ring, parts, settled = self._in_flight, self._ring, self._parts, self.settled
+        for mid in mids:
+            message = in_flight.pop(mid, None)
+            if message is None or message.is_repeat:
+                continue
+            if message.kind != "label":
+                self._accept(message, now_s)
+                continue
+            self.accepted += 1
+            if message.since_ns != since_ns:
+                if n_labels:
+                    waited(since_ns, n_labels)
+                since_ns, n_labels = message.since_ns, 0
+            n_labels += since_ns > 0
+            if self._held:
+                self._release_held(message.topic)
+            ring.append((now_s, message))
+            # As in _settle, whose call would cost as much again.
+            if (key := message.key) is not None:
+                left = parts.pop(key, 1) - 1
+                if left:
+                    parts[key] = left
+                else:
+                    settled.append(key)
+        if n_labels:
+            waited(since_ns, n_labels)
+        self._trim_ring(now_s)
+
     def confirmed(self, mid: int, reason: int, now_s: float) -> None:
         """Act on a PUBACK; identifiers that are not ours are ignored."""
         message = self._in_flight.pop(mid, None)
-        if message is None or message.is_repeat:
+        if message is None or message.is_repeat or message.kind == "barrier":
             return
+        message.mid, message.is_dup, message.since_ns = 0, False, 0  # what is tried again is not measured
         if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind not in _AWAITED):
             self._accept(message, now_s)
+            self._trim_ring(now_s)
         elif reason == NO_SUBSCRIBER:
             self._hold(message, now_s, patient=True)
         elif message.attempts + 1 >= self._attempts:
@@ -227,15 +328,31 @@ class Outbox:
 
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
-        if message.kind != "status" and not message.is_repeat:
+        if message.kind not in _UNKEPT and not message.is_repeat:
             self.dropped[reason] += 1
         self._settle(message)
 
-    def connection_replaced(self) -> None:
-        """Send again, in order, what was in flight on a client that is no more."""
-        for message in reversed(self._in_flight.values()):
-            self._queue.appendleft(message)
+    def connection_replaced(self, *, keeps_session: bool = False) -> None:
+        """Send again, in order, what was in flight on a connection that is no more.
+
+        Parameters
+        ----------
+        keeps_session : bool
+            The broker kept the session: under the same identifiers and marked as duplicates (MQTT 5.0, section 4.4).
+        """
+        again = [*self._in_flight.values(), *self._queue]
         self._in_flight.clear()
+        self._to_resend.clear()
+        self._queue.clear()
+        for message in again:
+            if message.kind == "barrier" and not keeps_session:
+                continue  # it proves nothing of another session
+            message.is_dup, message.since_ns = keeps_session and message.mid > 0, 0
+            if message.is_dup:
+                self._to_resend.add(message.mid)
+            else:
+                message.mid = 0
+            self._queue.append(message)
 
     def connected(self, now_s: float) -> None:
         """Plan to publish the labels of the last seconds again, and to try what was held at once."""
@@ -247,31 +364,54 @@ class Outbox:
 
     # ------------------------------------------------------------------ inside
 
+    def _register(self, message: Outgoing) -> None:
+        message.sequence = self._sequence
+        self._sequence += 1
+        key = message.key
+        if key is not None:
+            self._parts[key] = self._parts.get(key, 0) + 1
+        if message.retain:
+            self._newest[message.topic] = message.sequence
+
+    def _bound_queue(self) -> None:
+        while len(self._queue) > self._limit * _WAITING_FACTOR:
+            oldest = self._queue.popleft()
+            self._to_resend.discard(oldest.mid)
+            self.give_up(oldest, "outbox_full")
+        while len(self._newest) > _TOPICS:
+            del self._newest[next(iter(self._newest))]
+
     def _accept(self, message: Outgoing, now_s: float) -> None:
-        if message.kind in _AWAITED:
-            if message.kind == "label":
+        kind = message.kind
+        if kind in _AWAITED:
+            if kind == "label":
                 self.accepted += 1
             else:
                 self.captured += 1
-            held = self._held.pop(message.topic, None)
-            if held is not None:
-                self._n_held -= len(held.waiting)
-                self._requeue(held)
-        if message.kind != "status":
+            if self._held:
+                self._release_held(message.topic)
+        if kind not in _UNKEPT:
             self._ring.append((now_s, message))
-            while self._ring and self._ring[0][0] < now_s - RING_S:
-                self._ring.popleft()
         self._settle(message)
+
+    def _release_held(self, topic: str) -> None:
+        held = self._held.pop(topic, None)
+        if held is not None:
+            self._n_held -= len(held.waiting)
+            self._requeue(held)
+
+    def _trim_ring(self, now_s: float) -> None:
+        while self._ring and self._ring[0][0] < now_s - RING_S:
+            self._ring.popleft()
 
     def _settle(self, message: Outgoing) -> None:
         key = message.key
         if key is None:
             return
-        left = self._parts.get(key, 1) - 1
+        left = self._parts.pop(key, 1) - 1
         if left:
             self._parts[key] = left
         else:
-            self._parts.pop(key, None)
             self.settled.append(key)
 
     def _hold(self, message: Outgoing, now_s: float, *, patient: bool) -> None:
@@ -301,7 +441,7 @@ class Outbox:
             self._repeat_at_s.pop(0)
             for accepted_s, message in self._ring:
                 if accepted_s >= now_s - RING_S - max(RING_REPEAT_S):
-                    self._queue.append(replace(message, key=None, is_repeat=True))
+                    self._queue.append(replace(message, key=None, is_repeat=True, mid=0, is_dup=False))
         if not self._n_held or now_s < self._wake_at_s:
             return
         for held in self._held.values():

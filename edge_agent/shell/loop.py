@@ -13,6 +13,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from types import FrameType
 
 import numpy as np
@@ -29,7 +31,8 @@ from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.barrier import BarrierClock
 from edge_agent.shell.delivery import Outbox, Outgoing
 from edge_agent.shell.journal import RateLimit
-from edge_agent.shell.mqtt_link import BURST_MESSAGES, Inbound, MqttLink
+from edge_agent.shell.mqtt_link import BURST_MESSAGES, Burst, MqttLink
+from edge_agent.shell.publish_packets import Packet
 from edge_agent.shell.service import Reloads, Service
 from edge_agent.shell.state import StateFile
 from edge_agent.shell.tally import Tally
@@ -43,6 +46,7 @@ _INBOX_HELD = 10 * BURST_MESSAGES
 _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _PACKET_OVERHEAD_BYTES = 16
+_since_ns = attrgetter("since_ns")
 # Each tells its version itself: asking importlib.metadata would search the disk at every start.
 _LIBRARIES = {
     "numpy": np.__version__,
@@ -92,6 +96,7 @@ class Agent:
             resume=self._state.read(),
         )
         self._barrier_topic = self._topic("barrier")
+        self._barrier_topic_bytes = self._barrier_topic.encode()
         offline = Availability(state="offline").model_dump_json().encode()
         self._link = MqttLink(config, [*config.filters(), self._barrier_topic], self._topic("availability"), offline)
         self._owed = Acknowledgements(config.mqtt.max_unacknowledged)
@@ -204,7 +209,7 @@ class Agent:
         now_s = time.monotonic()
         self._hear_broker(now_s)
         # A full outbox pauses the intake, not the reading: PUBACKs come over the same socket.
-        if takes_messages and (not self._outbox.is_full or len(self._link.inbox) > _INBOX_HELD):
+        if takes_messages and (not self._outbox.is_full or self._link.n_waiting > _INBOX_HELD):
             self._take_inbox()
         self._send(now_s)
         self._keep_account(now_s)
@@ -213,87 +218,121 @@ class Agent:
             if now_s >= self._next_metrics_s:
                 self._next_metrics_s = now_s + self._config.status.metrics_interval_s
                 self._publish_metrics(now_s)
+        self._link.flush()
         for service in self._services:
             service.turn(now_s)
 
     def _hear_broker(self, now_s: float) -> None:
-        confirmations = self._link.confirmations
-        while confirmations:
-            mid, reason = confirmations.popleft()
-            if not self._barrier.confirmed(mid, time.monotonic_ns()):
-                self._outbox.confirmed(mid, reason, now_s)
-        if self._link.is_replaced:
-            self._link.is_replaced = False
-            self._outbox.connection_replaced()
-        if self._link.epoch != self._epoch:
-            self._epoch = self._link.epoch
-            self._owed.connected(self._config.mqtt.max_unacknowledged if self._link.protocol == "5" else 0)
-            self._outbox.connected(now_s)
+        link, outbox = self._link, self._outbox
+        if link.accepted:
+            mids, link.accepted = link.accepted, []
+            now_ns = time.monotonic_ns()
+            self._barrier.confirmed_among(mids, now_ns)
+            confirmed = self._writer.tally.confirmed
+            outbox.accepted_all(mids, now_s, lambda since_ns, n: confirmed.add((now_ns - since_ns) / 1e9, n))
+        if link.not_accepted:
+            refusals, link.not_accepted = link.not_accepted, []
+            for mid, reason in refusals:
+                self._barrier.confirmed(mid, time.monotonic_ns())
+                outbox.confirmed(mid, reason, now_s)
+        if link.is_replaced:
+            link.is_replaced = False
+            if not link.is_fast:
+                outbox.connection_replaced()
+        if link.epoch != self._epoch:
+            self._epoch = link.epoch
+            self._owed.connected(self._config.mqtt.max_unacknowledged if link.protocol == "5" else 0)
+            if link.is_fast:
+                outbox.connection_replaced(keeps_session=link.has_session)
+            outbox.connected(now_s)
             self._barrier.reset()
             self._say_hello()
 
     def _take_inbox(self) -> None:
-        inbox, events = self._link.inbox, list[Event]()
-        first_ns = inbox[0].clock_ns if inbox else 0
-        for _ in range(min(len(inbox), BURST_MESSAGES)):
-            inbound = inbox.popleft()
+        link, events, n_messages = self._link, list[Event](), 0
+        if not link.inbox:
+            return
+        since_ns = link.inbox[0].received_ns
+        while link.inbox and n_messages < BURST_MESSAGES:
+            burst = link.next_burst()
+            n_messages += len(burst.packets)
             try:
-                self._take(inbound, events)
+                self._take(burst, events)
             except Exception as error:  # noqa: BLE001 - the boundary: no message may end the loop (DESIGN decision 3)
-                self._bury("internal", f"{inbound.topic!r}: {type(error).__name__}: {error}")
+                self._bury("internal", f"{type(error).__name__}: {error}")
         if events:
-            for message in self._writer.messages(events):
-                self._outbox.put(message)
-            self._writer.tally.handed_over((self._link.clock_ns() - first_ns) / 1e9)
+            self._outbox.put_all(self._writer.messages(events, since_ns))
 
-    def _take(self, inbound: Inbound, events: list[Event]) -> None:
-        is_ours = (
-            inbound.epoch == self._epoch
-        )  # an older connection's message is delivered again: owe nothing for this copy
-        number = self._owed.received(inbound.mid if is_ours else None)
-        if inbound.topic == self._barrier_topic:
-            clock_ns = None if inbound.is_retained else self._barrier.echoed(inbound.payload)
+    def _take(self, burst: Burst, events: list[Event]) -> None:
+        packets = burst.packets
+        topics, _, mids, _ = zip(*packets, strict=True)
+        # An older connection's message is delivered again: nothing is owed for this copy.
+        number = self._owed.received_all(mids) if burst.epoch == self._epoch else self._owed.forgotten(len(packets))
+        done = 0
+        while self._barrier_topic_bytes in topics[done:]:
+            at = topics.index(self._barrier_topic_bytes, done)
+            self._feed(packets[done:at], burst, number + done, events)
+            _, payload, _, is_retained = packets[at]
+            clock_ns = None if is_retained else self._barrier.echoed(payload)
             if clock_ns is not None:
                 events += self._engine.tick(clock_ns)
-            return
-        self._barrier.heard()
-        if inbound.topic is None:
-            self._bury("bad_topic", "a topic in UTF-8 expected")
-            return
-        events += self._engine.receive(
-            inbound.topic,
-            inbound.payload,
-            wall_ns=inbound.wall_ns,
-            clock_ns=inbound.clock_ns,
-            number=number,
-            retained=inbound.is_retained,
-        )
+            done = at + 1
+        self._feed(packets[done:] if done else packets, burst, number + done, events)
+
+    def _feed(self, packets: list[Packet], burst: Burst, number: int, events: list[Event]) -> None:
+        if packets:
+            self._barrier.heard()
+            events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
 
     def _send(self, now_s: float) -> None:
         link, outbox = self._link, self._outbox
         if not link.is_connected:
             return
         # One place is kept for the barrier, so that labels cannot hold up the clock.
-        room = max(1, link.room - max(1, self._barrier.in_flight))
+        room = max(1, link.room - (not self._barrier.in_flight))
+        if not link.is_fast:
+            self._send_one_by_one(now_s, room)
+            return
+        messages = outbox.take(now_s, room)
+        if not messages:
+            return
+        for message in link.send(messages, newest=outbox.newest_of(messages)):
+            self._bury_too_large(message)
+            outbox.withdraw(message)
+            outbox.give_up(message, "too_large")
+        self._handed_over(messages)
+
+    def _send_one_by_one(self, now_s: float, room: int) -> None:
+        """Through stock paho, which gives the identifiers and keeps what is in flight."""
+        link, outbox, sent = self._link, self._outbox, list[Outgoing]()
         while (message := outbox.next(now_s, room)) is not None:
             if len(message.topic) + len(message.payload) + _PACKET_OVERHEAD_BYTES > link.max_packet_bytes:
-                self._bury(
-                    "too_large_to_publish",
-                    f"{message.topic}: at most {link.max_packet_bytes} bytes expected by the broker",
-                )
+                self._bury_too_large(message)
                 outbox.give_up(message, "too_large")
                 continue
             mid = link.publish(message.topic, message.payload, qos=1, retain=outbox.is_retained(message))
             if mid is None:
                 outbox.not_sent(message)
-                return
+                break
             outbox.sent(mid, message)
+            sent.append(message)
+        self._handed_over(sent)
+
+    def _handed_over(self, messages: list[Outgoing]) -> None:
+        """Measure how long labels took to get here; those of one burst are counted at once."""
+        now_ns, tally = time.monotonic_ns(), self._writer.tally
+        for since_ns, same in groupby(messages, _since_ns):
+            if since_ns:
+                tally.handed_over((now_ns - since_ns) / 1e9, sum(1 for _ in same))
+
+    def _bury_too_large(self, message: Outgoing) -> None:
+        most = self._link.max_packet_bytes
+        self._bury("too_large_to_publish", f"{message.topic}: at most {most} bytes expected by the broker")
 
     def _keep_account(self, now_s: float) -> None:
         outbox = self._outbox
         if outbox.settled:
-            for pipeline, device, index in outbox.settled:
-                self._engine.accepted(pipeline, device, index)
+            self._engine.accepted_many(outbox.settled)
             outbox.settled.clear()
         labelled_below = self._engine.acknowledgeable(self._owed.next_number)
         # Windows of hold and linear build on samples before them: those may go only once the disk holds what they left.
@@ -321,12 +360,19 @@ class Agent:
             log.warning(
                 "the broker delivers nothing beyond %d unacknowledged messages; keeping below that from now on", n_owed
             )
-        if self._barrier.is_due(now_ns) and self._outbox.in_flight + self._barrier.in_flight < link.room:
-            mid = link.publish(
-                self._barrier_topic, self._barrier.next_payload(now_ns, link.clock_ns()), qos=1, retain=False
-            )
-            if mid is not None:
-                self._barrier.sent(mid, now_ns)
+        if self._barrier.is_due(now_ns) and self._outbox.in_flight < link.room:
+            payload = self._barrier.next_payload(now_ns, link.clock_ns())
+            message = Outgoing("barrier", self._barrier_topic, payload)
+            if link.is_fast:
+                mid = message.mid = self._outbox.new_mid()
+                link.send([message], newest=[False])
+            else:
+                taken = link.publish(self._barrier_topic, payload, qos=1, retain=False)
+                if taken is None:
+                    return
+                mid = taken
+            self._outbox.sent(mid, message)
+            self._barrier.sent(mid, now_ns)
 
     def _bury(self, reason: str, detail: str) -> None:
         """Count a message that could not be used, and log one line of its kind now and then."""
@@ -387,6 +433,7 @@ class Agent:
             last_window_ts=tally.last_window_s,
             inference_seconds=tally.inference.value,
             latency_seconds=tally.latency.value,
+            confirmed_seconds=tally.confirmed.value,
             pipelines={
                 name: PipelineMetrics(
                     devices=counters.devices_of.get(name, 0),

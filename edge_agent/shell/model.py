@@ -89,9 +89,9 @@ class Model:
         windows : ndarray of shape (n_windows, n_channels, window_length), float32
             NaN = missing; the graph fills it in.
         """
+        if 0 < len(windows) <= CHUNK_WINDOWS:
+            return Answers(*self._pass(windows)[1:])
         parts = [self._pass(windows[at : at + CHUNK_WINDOWS]) for at in range(0, len(windows), CHUNK_WINDOWS)]
-        if len(parts) == 1:
-            return Answers(parts[0][1], parts[0][2])
         if not parts:
             return Answers(np.empty((0, self._n_classes), dtype=np.float32), np.empty(0, dtype=np.float32))
         return Answers(np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
@@ -106,7 +106,7 @@ class Model:
 
     def _pass(self, windows: FloatArray) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
         label, probabilities, novelty = self._session.run(
-            _OUTPUTS, {"window": np.ascontiguousarray(windows, dtype=np.float32)}
+            _OUTPUTS, {"window": np.ascontiguousarray(windows, np.float32)}
         )
         return label, probabilities, novelty
 
