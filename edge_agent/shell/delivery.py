@@ -347,6 +347,11 @@ class Outbox:
             message.attempts += 1
             self._hold(message, now_s, patient=False)
 
+    def topic_of(self, mid: int) -> str | None:
+        """Topic of a message in flight; None where the identifier is not ours."""
+        message = self._in_flight.get(mid)
+        return None if message is None else message.topic
+
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
         if message.kind not in _UNKEPT and not message.is_repeat:

@@ -29,11 +29,12 @@ from edge_agent.engine import Engine, Event
 from edge_agent.shell.acknowledgements import Acknowledgements
 from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.barrier import BarrierClock
-from edge_agent.shell.delivery import Outbox, Outgoing
+from edge_agent.shell.delivery import FAILURE, Outbox, Outgoing
 from edge_agent.shell.durable import Durable
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.mqtt_link import BURST_MESSAGES, Burst, MqttLink
 from edge_agent.shell.publish_packets import Packet
+from edge_agent.shell.self_test import SelfTest
 from edge_agent.shell.service import Reloads, Service
 from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
@@ -48,6 +49,7 @@ _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _DISK_S = 5.0
 _PACKET_OVERHEAD_BYTES = 16
+_since_ns = attrgetter("since_ns")
 # Each tells its version itself: asking importlib.metadata would search the disk at every start.
 _LIBRARIES = {
     "numpy": np.__version__,
@@ -56,7 +58,6 @@ _LIBRARIES = {
     "paho-mqtt": paho.mqtt.__version__,
     "pydantic": pydantic.VERSION,
 }
-_since_ns = attrgetter("since_ns")
 
 
 class Agent:
@@ -115,6 +116,7 @@ class Agent:
             spool=self._disk.spool,
         )
         self._barrier = BarrierClock()
+        self._self_test = SelfTest(self._barrier_topic, config.filters())
         self._writer = EventWriter(config.gateway.id, pipelines, config.limits.devices)
         self._limit = RateLimit()
         self._dead_letters: Counter[str] = Counter()
@@ -163,6 +165,7 @@ class Agent:
         if not self._link.is_connected:
             found.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}")
         found += [f"the broker refuses the subscription to {text}" for text in self._link.refused]
+        found += self._self_test.problems()
         if self._outbox.is_full:
             found.append(f"{self._outbox.waiting} labels wait for the broker: the intake is paused")
         if self._disk.state.problem:
@@ -250,7 +253,11 @@ class Agent:
         if link.not_accepted:
             refusals, link.not_accepted = link.not_accepted, []
             for mid, reason in refusals:
-                self._barrier.confirmed(mid, time.monotonic_ns())
+                if reason < FAILURE:
+                    self._barrier.confirmed(mid, time.monotonic_ns())
+                elif (topic := outbox.topic_of(mid)) is not None:
+                    self._barrier.refused(mid)
+                    self._self_test.refused(topic, reason)
                 outbox.confirmed(mid, reason, now_s)
         if link.is_replaced:
             link.is_replaced = False
@@ -265,6 +272,7 @@ class Agent:
             self._barrier.reset()
             if self._journal is not None:
                 self._journal.connected(is_session_kept=link.has_session)
+            self._self_test.connected(now_s)
             self._say_hello()
 
     def _take_inbox(self) -> None:
@@ -311,6 +319,7 @@ class Agent:
             _, payload, _, is_retained = packets[at]
             clock_ns = None if is_retained else self._barrier.echoed(payload)
             if clock_ns is not None:
+                self._self_test.echoed()
                 events += self._engine.tick(clock_ns)
             done = at + 1
         self._feed(packets[done:] if done else packets, burst, number + done, events)
@@ -329,6 +338,7 @@ class Agent:
                 journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
         if packets:
             self._barrier.heard()
+            self._self_test.heard(time.monotonic())
             events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
 
     def _send(self, now_s: float) -> None:
@@ -414,8 +424,10 @@ class Agent:
     def _prove_broker(self) -> None:
         link, now_ns = self._link, time.monotonic_ns()
         if not link.is_connected:
+            self._self_test.lost()
             return
-        if self._barrier.is_stalled(now_ns) and len(self._owed):
+        self._self_test.turn(now_ns / 1e9)
+        if self._barrier.is_stalled(now_ns) and len(self._owed) and self._self_test.state == "passed":
             self._barrier.reset()
             n_owed = self._owed.halve_bound()
             log.warning(
@@ -509,6 +521,7 @@ class Agent:
                 )
                 for name, n_messages in counters.messages_of.items()
             },
+            self_test=self._self_test.state,
             reloads=dict(self._reloads.done),
             reloads_refused=self._reloads.refused,
             state_free_bytes=self._disk.space.free_bytes,

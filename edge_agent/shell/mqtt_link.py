@@ -398,13 +398,15 @@ class MqttLink:
         Version 5 comes first at every reconnect: the broker may be another one by now. Only its explicit refusal
         leads to 3.1.1. A broker that does not answer at all is asked once more in the plainest way, under another
         client id: amqtt misreads the properties of version 5 and falls silent, where without them it refuses the
-        version; a broker that merely stood still accepts it, and its session for this agent is not touched.
+        version; a broker that merely stood still accepts it, and its session for this agent is not touched. With a
+        certificate nothing is probed: brokers that take the name of the session from it would end the session.
         """
         if not self._is_auto:
             return self.protocol, False
         if self.protocol == "5" and self._refused_5:
             return "3.1.1", False
-        return "5", self.protocol == "5" and not self._is_answered and not self._is_probe
+        may_probe = self._config.mqtt.cert_file is None
+        return "5", may_probe and self.protocol == "5" and not self._is_answered and not self._is_probe
 
     def _turn_to(self, protocol: str, is_probe: bool) -> None:  # noqa: FBT001 - the pair that _next_try gives
         """Go on with a client of this kind; what was in flight on another one is sent again."""
@@ -510,7 +512,7 @@ class MqttLink:
         self._plan_reconnect()
 
     def _complain_unanswered(self) -> None:
-        """Say that the broker hung up without a word, and why, as soon as it gave a reason of TLS in one of three tries."""
+        """Say that the broker hung up without a word, and why: one of three tries usually brings the reason of TLS."""
         self._n_unanswered += 1
         mqtt, trouble = self._config.mqtt, self._client.trouble
         if "SSL" in trouble:
