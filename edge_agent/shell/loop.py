@@ -33,6 +33,7 @@ from edge_agent.shell.delivery import FAILURE, Outbox, Outgoing
 from edge_agent.shell.durable import Durable
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.mqtt_link import BURST_MESSAGES, Burst, MqttLink
+from edge_agent.shell.packets_out import PACKET_OVERHEAD_BYTES
 from edge_agent.shell.publish_packets import Packet
 from edge_agent.shell.self_test import SelfTest
 from edge_agent.shell.service import Reloads, Service
@@ -49,7 +50,6 @@ _COLLECT_OBJECTS = 100_000
 _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _DISK_S = 5.0
-_PACKET_OVERHEAD_BYTES = 16
 _since_ns = attrgetter("since_ns")
 # Each tells its version itself: asking importlib.metadata would search the disk at every start.
 _LIBRARIES = {
@@ -365,7 +365,7 @@ class Agent:
         """Through stock paho, which gives the identifiers and keeps what is in flight."""
         link, outbox, sent = self._link, self._outbox, list[Outgoing]()
         while (message := outbox.next(now_s, room)) is not None:
-            if len(message.topic) + len(message.payload) + _PACKET_OVERHEAD_BYTES > link.max_packet_bytes:
+            if len(message.topic) + len(message.payload) + PACKET_OVERHEAD_BYTES > link.max_packet_bytes:
                 self._bury_too_large(message)
                 outbox.give_up(message, "too_large")
                 continue

@@ -358,3 +358,14 @@ def test_half_a_packet_of_a_lost_connection_is_forgotten(brokers: list[RawBroker
     brokers[0].drop()
     turn_until(link, lambda: link.n_waiting == 2, "the message of the next connection")
     assert [(burst.epoch, burst.packets[0][2]) for burst in link.inbox] == [(1, 2), (2, 3)]
+
+
+def test_last_words_leave_before_the_goodbye(brokers: list[RawBroker], tmp_path: Path) -> None:
+    brokers.append(RawBroker(CONNACK_5))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    assert link.publish("gw/metrics", b"{}", qos=0, retain=True) is not None
+    link.close(deadline_s=0.0)
+    said = b"\x31\x0f\x00\x0agw/metrics\x00{}\xe0"
+    wait_until(lambda: said in brokers[0].received[0], "metrics, then DISCONNECT", 10.0)
+    assert not link.is_connected
