@@ -86,6 +86,7 @@ class Engine:
         self._max_payload_bytes = max_payload_bytes
         self._max_known_topics = 1024 + _KNOWN_TOPICS_PER_DEVICE * max_devices
         self._earlier: OrderedDict[DeviceKey, Account] = OrderedDict(read_resume(resume or {}, self._pipelines))
+        self._forgotten: dict[DeviceKey, Account] = {}  # until what they owe is settled
         self._moved: dict[DeviceKey, Account] = {}
 
     @property
@@ -192,8 +193,7 @@ class Engine:
     def accepted(self, pipeline: str, device: str, index: int) -> None:
         """The broker accepted the label of a window, or the declaration of a gap that ends with it."""
         key = (pipeline, device)
-        known = self._devices.get(key)
-        account = self._earlier.get(key) if known is None else known.account
+        account = self._account(key)
         if account is None:
             return
         first = account.first_of_gap(index)
@@ -203,6 +203,8 @@ class Engine:
             self._ledger.settle_range(account, first, index)
         if account.accepted(index):
             self._moved[key] = account
+        if self._forgotten and account.owed is None:
+            self._forgotten.pop(key, None)
 
     def accepted_many(self, keys: Iterable[tuple[str, str, int]]) -> None:
         """``accepted`` for many; keys may repeat or be unknown."""
@@ -233,12 +235,15 @@ class Engine:
         for pipeline, told in changes.items():
             for identity in told["devices"]:
                 key = (pipeline, identity)
-                known = self._devices.get(key)
-                account = self._earlier.get(key) if known is None else known.account
+                account = self._account(key)
                 if account is not None:
                     self._moved[key] = account
 
     # ------------------------------------------------------------------ inside
+
+    def _account(self, key: DeviceKey) -> Account | None:
+        known = self._devices.get(key)
+        return known.account if known is not None else self._earlier.get(key) or self._forgotten.get(key)
 
     def _match(self, topic: bytes, events: list[Event]) -> Route | None:
         """The routes of a topic; a refusal among the events where there are none."""
@@ -304,9 +309,9 @@ class Engine:
         return device
 
     def _admit(self, key: DeviceKey, name: str, pipeline: Pipeline, events: list[Event]) -> Device:
+        account = self._earlier.pop(key, None) or self._forgotten.pop(key, None) or Account()
         if len(self._devices) >= self._max_devices:
             self._evict(events)
-        account = self._earlier.pop(key, None) or Account()
         windows = DeviceWindows(
             pipeline.spec, account.said_through, account.carry, self.counters.samples, self._touched
         )
@@ -328,7 +333,9 @@ class Engine:
         if account.said_through is not None:
             self._earlier[key] = account
             if len(self._earlier) > self._max_devices:
-                self._earlier.popitem(last=False)
+                oldest, forgotten = self._earlier.popitem(last=False)
+                if forgotten.owed is not None:
+                    self._forgotten[oldest] = forgotten
 
     def _report(self, device: Device, closed: Sequence[Closed], events: list[Event], number: int | None = None) -> None:
         key, account, windows = device.key, device.account, device.windows
