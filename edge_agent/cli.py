@@ -1,4 +1,4 @@
-"""The command ``edge-agent``: run, check, status, replay.
+"""The command ``edge-agent``: init, run, check, status, top, replay.
 
 Exit codes: 0 done; 1 unexpected; 2 usage or data; 78 configuration (EX_CONFIG of sysexits.h). Heavy modules are
 imported inside the commands: a gateway is often slow, and ``--help`` and ``--version`` should not wait for a
@@ -8,12 +8,15 @@ runtime.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent import __version__
+from edge_agent.init.arguments import add_init
+from edge_agent.top.arguments import add_top
 
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
@@ -29,8 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         arguments = _parser().parse_args(argv)
-        command = {"run": _run, "check": _check, "replay": _replay, "status": _status}[arguments.command]
-        return command(arguments)
+        commands = {
+            "init": _init,
+            "run": _run,
+            "check": _check,
+            "status": _status,
+            "top": _top,
+            "replay": _replay,
+        }
+        return commands[arguments.command](arguments)
     except SystemExit as end:  # argparse: --help and usage errors
         return end.code if isinstance(end.code, int) else EXIT_DATA
     except ConfigError as error:
@@ -53,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="edge-agent", description="Labels the sensor messages that flow through an MQTT broker.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,check,status,replay}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{init,run,check,status,top,replay}")
+    add_init(commands)
     for name, meaning in (
         ("run", "label live messages until SIGTERM"),
         ("check", "name every problem of a configuration"),
@@ -71,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             help="override one value; may repeat",
         )
     _add_status(commands)
+    add_top(commands)
     replay = commands.add_parser("replay", help="print the label events of a recording as JSON lines")
     replay.add_argument("model", type=Path, metavar="M.onnx")
     replay.add_argument("recording", type=Path, metavar="RECORDING", help=".npz (stream or windows) or .csv")
@@ -95,10 +107,27 @@ def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     status.add_argument("--json", action="store_true", help="one line of JSON instead of a page")
 
 
+def _init(arguments: argparse.Namespace) -> int:
+    from edge_agent.init.command import run
+
+    return run(arguments)
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    from edge_agent.top.command import run
+
+    return run(arguments)
+
+
 def _run(arguments: argparse.Namespace) -> int:
+    # What is made while starting stays: looking through it again and again for garbage would be a tenth of the start.
+    gc.disable()
     from edge_agent.operation.gateway import Gateway
 
-    return Gateway(arguments.config, arguments.overrides, os.environ).run()
+    gateway = Gateway(arguments.config, arguments.overrides, os.environ)
+    gc.freeze()
+    gc.enable()
+    return gateway.run()
 
 
 def _check(arguments: argparse.Namespace) -> int:
