@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ WATCHED_S = 10.0
 """The devices are looked at for so long after somebody asked for them."""
 
 MAX_LINES = 10
+_FIRST_WAIT_S = 2.0
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class Board:
     latencies_ms : list of float
     asked_s : float
         When somebody last asked for the devices; written by the server.
+    is_shown : Event
+        Set once there is a status.
     """
 
     status: AgentStatus | None = None
@@ -40,13 +44,20 @@ class Board:
     seen: list[Seen] = field(default_factory=list)
     latencies_ms: list[float] = field(default_factory=list)
     asked_s: float = float("-inf")
+    is_shown: threading.Event = field(default_factory=threading.Event)
+
+    def show(self, status: AgentStatus, now_s: float) -> None:
+        """Replace what is shown."""
+        self.status, self.refreshed_s = status, now_s
+        self.is_shown.set()
 
     def is_watched(self, now_s: float) -> bool:
         """Whether somebody asked for the devices within the last 10 s."""
         return now_s - self.asked_s < WATCHED_S
 
     def answer_status(self) -> AgentStatus | None:
-        """The status, with a word on a loop that stands still; None while there is none."""
+        """The status, with a word on a loop that stands still; waits 2 s for the first one, None if none comes."""
+        self.is_shown.wait(_FIRST_WAIT_S)
         status, age_s = self.status, time.monotonic() - self.refreshed_s
         if status is None or age_s < STANDSTILL_S:
             return status

@@ -173,7 +173,7 @@ class Operation:
         board = self._board
         board.seen, board.latencies_ms = agent.tally.look(), list(agent.tally.latencies_ms)
         messages_hz, pipelines_hz = self._health.rates(metrics, now_s)
-        board.status = AgentStatus(
+        status = AgentStatus(
             info=self._info,
             metrics=metrics,
             health=health,
@@ -181,7 +181,7 @@ class Operation:
             messages_hz=messages_hz,
             pipelines_hz=pipelines_hz,
         )
-        board.refreshed_s = now_s
+        board.show(status, now_s)
         if self._notify.is_on and now_s >= self._next_status_line_s:
             self._next_status_line_s = now_s + _STATUS_LINE_S
             self._notify.status(_status_line(metrics, health))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import select
+import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ _FIRST_CONNACK_TIMEOUT_S = 2.0
 _STEADY_S = 5.0
 _UNSUPPORTED_PROTOCOL = 0x84
 _FAILURE = 0x80
+_LINGER_S = 1.0
+_LINGER_BYTES = 65_536
 _OWN_IN_FLIGHT = 1_000
 _PACKET_OVERHEAD_BYTES = 16
 
@@ -347,6 +350,7 @@ class MqttLink:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_socket_close = self._on_socket_close
         return client
 
     def _connect(self) -> None:
@@ -493,6 +497,10 @@ class MqttLink:
         self._turn_to(*self._next_try())
         self._plan_reconnect()
 
+    def _on_socket_close(self, _client: Client, _userdata: object, connection: object) -> None:
+        if self._is_closing and isinstance(connection, socket.socket):
+            _read_to_end(connection)
+
     def _on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
@@ -502,6 +510,22 @@ class MqttLink:
             if reason.value >= _FAILURE:
                 self.refused.append(text)
                 log.error("the broker refuses the subscription to %s: %s", text, reason)
+
+
+def _read_to_end(connection: socket.socket) -> None:
+    """Say that nothing more comes, and read until the broker closes, for at most a second.
+
+    A socket that is closed with unread messages in it is reset, and a reset may reach the broker before our DISCONNECT
+    does: it would then send the last will of an agent that said goodbye.
+    """
+    until_s = time.monotonic() + _LINGER_S
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(_LINGER_S)
+        while connection.recv(_LINGER_BYTES) and time.monotonic() < until_s:
+            pass
+    except OSError:
+        return  # the broker was faster, or is gone
 
 
 def _largest_packet() -> int:
