@@ -8,6 +8,7 @@ runtime.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -119,9 +120,14 @@ def _top(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    # What is made while starting stays: looking through it again and again for garbage would be a tenth of the start.
+    gc.disable()
     from edge_agent.operation.gateway import Gateway
 
-    return Gateway(arguments.config, arguments.overrides, os.environ).run()
+    gateway = Gateway(arguments.config, arguments.overrides, os.environ)
+    gc.freeze()
+    gc.enable()
+    return gateway.run()
 
 
 def _check(arguments: argparse.Namespace) -> int:
