@@ -109,7 +109,7 @@ ROUTES: dict[str, Route] = {
             "out",
             qos=1,
             retain=False,
-            meaning="windows worth a look",
+            meaning="windows to keep, of pipelines without a model",
         ),
         Route(
             "barrier",
