@@ -113,6 +113,42 @@ class AgentMetrics(WireContract):
     state_free_bytes: int | None = Field(
         default=None, description="free space where the state folder is; null: not known"
     )
+    spool_labels: int = Field(default=0, description="labels on disk that the broker has not accepted")
+    journal_messages: int = Field(default=0, description="sensor messages in the journal; 0 without journal mode")
+    journal_again: int = Field(
+        default=0, description="sensor messages delivered again that were in the journal: used once, counted here"
+    )
+    journal_skipped: int = Field(
+        default=0, description="sensor messages that could not be journalled: the disk took nothing for too long"
+    )
+    broker_dropped: int | None = Field(
+        default=None, description="messages that the broker says it dropped, for any client; null: it does not say"
+    )
+    alarms: list[str] = Field(default_factory=list, description="codes of the alarms that are on")
+
+    model_config = BY_ALIAS
+
+
+AlarmCode = Literal[
+    "disk_low", "disk_full", "disk_unwritable", "journal_full", "spool_dropping", "store_corrupt", "broker_dropping"
+]
+
+
+class Alarm(WireContract):
+    """Something that a person should see to."""
+
+    code: AlarmCode
+    since: str = Field(description="when it was raised, ISO 8601 UTC")
+    detail: str = Field(description="one line: where, and what")
+
+
+class Alarms(WireContract):
+    """Retained: the alarms that are on; an empty list when all is well again."""
+
+    schema_version: Literal["alarms/1"] = Field(default="alarms/1", alias="schema")
+    gateway: str
+    ts: str = Field(description="when the list changed, ISO 8601 UTC")
+    alarms: list[Alarm]
 
     model_config = BY_ALIAS
 
@@ -193,6 +229,9 @@ class AgentStatus(WireContract):
     info: AgentInfo
     metrics: AgentMetrics
     health: AgentHealth
+    errors: list[str] = Field(default_factory=list, description="last warnings and errors of the log, newest last")
+    messages_hz: float = Field(default=0.0, ge=0.0, description="sensor messages a second, over the last seconds")
+    pipelines_hz: dict[str, float] = Field(default_factory=dict, description="pipeline -> its messages a second")
 
     model_config = BY_ALIAS
 

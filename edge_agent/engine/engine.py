@@ -32,10 +32,10 @@ class EngineCounters:
     retained: int = 0
     samples: SampleCounts = field(default_factory=SampleCounts)
     windows: int = 0
-    gaps: int = 0
-    evicted: int = 0
     messages_of: dict[str, int] = field(default_factory=dict)
     devices_of: dict[str, int] = field(default_factory=dict)
+    gaps: int = 0
+    evicted: int = 0
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import random
 import select
+import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ _STEADY_S = 5.0
 _UNANSWERED_TRIES = 3
 _UNSUPPORTED_PROTOCOL = 0x84
 _FAILURE = 0x80
+_LINGER_S = 1.0
+_LINGER_BYTES = 65_536
 _OWN_IN_FLIGHT = 1_000
 _PACKET_OVERHEAD_BYTES = 16
 
@@ -209,11 +212,13 @@ class MqttLink:
         wait_s = 0.0 if client.has_read_ahead else timeout_s
         readable, writable, _ = select.select([socket], [socket] if client.want_write() else [], [], wait_s)
         if readable or client.has_read_ahead:
+            self._clock.heard(time.monotonic_ns())
             n_before = self.n_waiting + len(self.accepted)
             self._read_burst()
             self._is_busy = self.n_waiting + len(self.accepted) - n_before >= _BUSY_PACKETS
         else:
             self._is_busy = False
+            self._clock.quiet(time.monotonic_ns())
         if writable and client.socket() is not None:
             client.loop_write()
         if client.socket() is not None and (wait_s or now_s >= self._housekeeping_s):
@@ -350,6 +355,7 @@ class MqttLink:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_socket_close = self._on_socket_close
         return client
 
     def _connect(self) -> None:
@@ -419,9 +425,11 @@ class MqttLink:
     def _subscribe(self) -> None:
         if self.protocol == "5":
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            self._client.subscribe([(text, options) for text in self._filters])
+            # What the broker tells of itself is QoS 0: it must not queue for us while we are away.
+            of_broker = SubscribeOptions(qos=0)
+            self._client.subscribe([(text, of_broker if text.startswith("$") else options) for text in self._filters])
         else:
-            self._client.subscribe([(text, 1) for text in self._filters])
+            self._client.subscribe([(text, 0 if text.startswith("$") else 1) for text in self._filters])
 
     def _complain(self, complaint: str) -> None:
         """One line for each new trouble, not one for each try."""
@@ -517,6 +525,10 @@ class MqttLink:
             why = "it may expect TLS, and mqtt.ca_file is not set" if mqtt.ca_file is None else "it gives no reason"
         self._complain(f"the broker at {mqtt.host}:{mqtt.port} ends the connection before it answers: {why}")
 
+    def _on_socket_close(self, _client: Client, _userdata: object, connection: object) -> None:
+        if self._is_closing and isinstance(connection, socket.socket):
+            _read_to_end(connection)
+
     def _on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
@@ -526,6 +538,22 @@ class MqttLink:
             if reason.value >= _FAILURE:
                 self.refused.append(text)
                 log.error("the broker refuses the subscription to %s: %s", text, reason)
+
+
+def _read_to_end(connection: socket.socket) -> None:
+    """Say that nothing more comes, and read until the broker closes, for at most a second.
+
+    A socket that is closed with unread messages in it is reset, and a reset may reach the broker before our DISCONNECT
+    does: it would then send the last will of an agent that said goodbye.
+    """
+    until_s = time.monotonic() + _LINGER_S
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(_LINGER_S)
+        while connection.recv(_LINGER_BYTES) and time.monotonic() < until_s:
+            pass
+    except OSError:
+        return  # the broker was faster, or is gone
 
 
 def _largest_packet() -> int:
