@@ -85,11 +85,8 @@ class Mutator:
             return chance.randbytes(chance.randrange(64))
         if kind < 0.021:
             return chance.choice(TOKENS) * chance.randrange(1, 200)
-        sources = (
-            SOURCES[re.split("[, ]", codec, maxsplit=1)[0]]
-            if kind > 0.04
-            else [one for of in SOURCES.values() for one in of]
-        )
+        own = SOURCES[re.split("[, ]", codec, maxsplit=1)[0]]
+        sources = own if kind > 0.04 else [source for sources in SOURCES.values() for source in sources]
         payload = chance.choice(sources)(chance)
         if kind < 0.5:
             return payload
