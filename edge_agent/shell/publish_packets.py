@@ -7,6 +7,7 @@ left to the client library. Out: PUBLISH packets and runs of PUBACKs as bytes.
 from __future__ import annotations
 
 import struct
+from typing import Self
 
 Packet = tuple[bytes, bytes, int | None, bool]
 """One PUBLISH: topic, payload, packet identifier (None = QoS 0), whether it is a retained message."""
@@ -118,6 +119,58 @@ def is_cut(data: bytes, at: int) -> bool:
     if body < 0:
         return size - at - 1 < _VARINT_BYTES
     return size < body + remaining <= at + LONGEST_WAIT_BYTES
+
+
+class Unread(bytes):
+    """A payload that was let pass instead of being kept: it is empty, and as long as it would have been.
+
+    Examples
+    --------
+    >>> len(Unread(268_000_000)), bytes(Unread(5))
+    (268000000, b'')
+    """
+
+    _size: int
+
+    def __new__(cls, size: int) -> Self:
+        """The payload of so many bytes."""
+        made = super().__new__(cls)
+        made._size = size
+        return made
+
+    def __len__(self) -> int:
+        return self._size
+
+
+def read_large(data: bytes, at: int, most: int) -> tuple[Packet | None, int]:
+    """A PUBLISH longer than ``most`` that begins at ``at``: without its payload, and its whole length.
+
+    Length 0 = something else begins there; a length without a packet = wait for more of its head. Of QoS 2, which is
+    never asked for, nothing is owed either.
+
+    Examples
+    --------
+    >>> read_large(bytes.fromhex("32ffffff7f 0001 61 0007 2a2a"), 0, 1000)
+    ((b'a', b'', 7, False), 268435460)
+    >>> read_large(bytes.fromhex("32ffffff7f 0001"), 0, 1000), read_large(bytes.fromhex("3206 0001 61 0007 2a"), 0, 1000)
+    ((None, 268435460), (None, 0))
+    """
+    size = len(data)
+    if at >= size or data[at] & _TYPE_MASK != _PUBLISH:
+        return None, 0
+    remaining, body = _varint(data, at + 1, size)
+    if body < 0 or body - at + remaining <= most:
+        return None, 0
+    length = body - at + remaining
+    if size < body + 2:
+        return None, length
+    topic_end = body + 2 + (data[body] << 8 | data[body + 1])
+    if topic_end + 2 > at + length or topic_end == body + 2:
+        return None, 0  # malformed: paho finds out and hangs up
+    if size < topic_end + 2:
+        return None, length
+    mid = data[topic_end] << 8 | data[topic_end + 1] if data[at] & _QOS_MASK == _QOS_1 else None
+    return (data[body + 2 : topic_end], Unread(remaining), mid, data[at] & _RETAIN == 1), length
 
 
 def puback_run(mids: list[int]) -> bytes:
