@@ -62,7 +62,7 @@ ROWS: tuple[Row, ...] = (
         "as R1",
         lambda folder: KillAtPoints(),
         (*_WHOLE, checks.struck_all_points),
-        long=36,
+        long=40,
         pause_s=(0.0, 0.3),
     ),
     Row(
@@ -222,7 +222,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "R10",
         "handler raises on 1 % of messages",
-        "launcher: `Engine.receive` raises, for the same messages at each delivery",
+        "launcher: the decoder raises, for the same messages at each delivery",
         "silent 0; each one counted; no stall",
         lambda folder: Nothing(),
         (*_DECLARED, checks.drains, checks.counted_internal),
@@ -320,12 +320,12 @@ ROWS: tuple[Row, ...] = (
     Row(
         "R19",
         "EIO on the n-th write of the state",
-        "launcher: `fsync`, `replace` fail at the n-th call and every third after it; agent killed too",
+        "launcher: every fifth `fsync`, `replace`, `pwrite` fails; agent killed too",
         "silent 0, no state that cannot be read",
         lambda folder: KillAgent(),
         (*_WHOLE, checks.state_readable),
         long=6,
-        setting=Setting(step_ms=20, orders={"disk": {"call": 2, "error": "EIO"}}),
+        setting=Setting(step_ms=20, orders={"disk": {"call": 3, "every": 5, "error": "EIO"}}),
     ),
     Row(
         "R23",
