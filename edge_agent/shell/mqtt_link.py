@@ -221,6 +221,8 @@ class MqttLink:
 
     def _read_burst(self) -> None:
         client, is_5 = self._client, self.protocol == "5"
+        # Counted from what waits already: while the intake pauses, PUBACKs and CONNACK still come over this socket.
+        stop_at = self.n_waiting + BURST_MESSAGES
         self._is_reading = True
         try:
             if not client.is_fast:
@@ -234,7 +236,7 @@ class MqttLink:
                 if not is_empty:
                     if not client.read_packet() or client.socket() is None:
                         return
-                elif self.n_waiting >= BURST_MESSAGES or not client.read_ahead():
+                elif self.n_waiting >= stop_at or not client.read_ahead():
                     return
         finally:
             self._is_reading = False

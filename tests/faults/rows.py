@@ -56,6 +56,16 @@ ROWS: tuple[Row, ...] = (
         setting=Setting(),
     ),
     Row(
+        "R1a",
+        "agent away at full rate",
+        "killed, 8 to 12 s down at 4,000 messages/s, started: 40,000 messages come at once",
+        "as R1, drains",
+        lambda folder: AgentAway((8.0, 12.0)),
+        (*_WHOLE, checks.drains),
+        long=3,
+        pause_s=(2.0, 3.0),
+    ),
+    Row(
         "R2",
         "agent SIGKILL at each point",
         "at a named point of the loop, at a call drawn for each",
