@@ -9,7 +9,7 @@ import psutil
 from tests.faults.faults import KillAtPoints, MuteDevice
 from tests.faults.launcher import POINTS
 from tests.faults.runner import Outcome
-from tests.faults.site import DEADLINE_S
+from tests.faults.site import DEADLINE_S, AgentError
 from tests.faults.verdict import read_accepted
 
 _LEAST_WINDOWS = 50
@@ -135,6 +135,16 @@ def muted_closed(outcome: Outcome) -> str | None:
             return None
         time.sleep(_POLL_S)
     return f"devices whose last window was never closed: {sorted(set(fault.muted) - short)}"
+
+
+def runs_the_file(outcome: Outcome) -> str | None:
+    """The agent ends with the model whose file is in its place."""
+    try:
+        outcome.site.wait_for_model(outcome.site.digest)
+    except AgentError as error:
+        return " ".join(str(error).split())
+    outcome.notes["models"] = len({digest for _, _, digest in outcome.site.testimony.answers})
+    return None
 
 
 def state_readable(outcome: Outcome) -> str | None:

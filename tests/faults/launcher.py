@@ -89,7 +89,12 @@ POINTS: dict[str, Point] = {
     "after_watermark": Point(_STATE, "write", "after", 2),
     "before_sensor_ack": Point(_LINK, "acknowledge", "before", 100, _is_not_empty),
     "after_sensor_ack": Point(_LINK, "acknowledge", "after", 100, _is_not_empty),
+    "before_swap": Point(_LOOP, "swap", "before", 1),
+    "after_swap": Point(_LOOP, "swap", "after", 1),
 }
+
+RELOAD_POINTS = frozenset({"before_swap", "after_swap"})
+"""Reached only by an agent that is told to reload its model."""
 
 
 def owner_of(point: Point) -> type:

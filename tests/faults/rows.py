@@ -21,6 +21,7 @@ from tests.faults.faults import (
     ResetLink,
     RestartBroker,
     StopBroker,
+    SwapModel,
 )
 from tests.faults.publisher import Manners
 from tests.faults.runner import Row
@@ -72,7 +73,7 @@ ROWS: tuple[Row, ...] = (
         "as R1",
         lambda folder: KillAtPoints(),
         (*_WHOLE, checks.struck_all_points),
-        long=40,
+        long=44,
         pause_s=(0.0, 0.3),
     ),
     Row(
@@ -336,6 +337,16 @@ ROWS: tuple[Row, ...] = (
         (*_WHOLE, checks.state_readable),
         long=6,
         setting=Setting(step_ms=20, orders={"disk": {"call": 3, "every": 5, "error": "EIO"}}),
+    ),
+    Row(
+        "R20",
+        "model swapped, agent SIGKILL",
+        "a new file in place, SIGHUP, killed within 0.6 s in four of five",
+        "every label is that of an installed model; silent 0; ends with the file in place",
+        lambda folder: SwapModel(),
+        (*_WHOLE, checks.runs_the_file),
+        long=50,
+        setting=SLOWER,
     ),
     Row(
         "R23",
