@@ -2,6 +2,9 @@
 
 One job: contracts. pydantic only; no numpy, no I/O, no logging, no MQTT client may enter this room.
 Everything here is a frozen value. On the wire a stray field is ignored, in a configuration it is an error.
+
+Modules of contracts do without ``from __future__ import annotations``: pydantic would compile each annotation from its
+text again, at every start of an agent. A contract builds its validator when it is first used (``defer_build``).
 """
 
 from schemas.card import (
@@ -36,6 +39,8 @@ from schemas.status import (
     AgentInfo,
     AgentMetrics,
     AgentStatus,
+    Alarm,
+    Alarms,
     Availability,
     Barrier,
     Capture,
@@ -56,6 +61,8 @@ __all__ = [
     "AgentInfo",
     "AgentMetrics",
     "AgentStatus",
+    "Alarm",
+    "Alarms",
     "Availability",
     "Barrier",
     "BinaryField",
@@ -82,8 +89,8 @@ __all__ = [
     "Metric",
     "ModelCard",
     "ModelRef",
-    "PipelineMetrics",
     "NoveltyFacts",
+    "PipelineMetrics",
     "Route",
     "ScalarMapping",
     "StatusRequest",

@@ -41,6 +41,7 @@ class CutPlan:
 
     spec: WindowSpec
     n_channels: int
+    all_channels: tuple[int, ...]
     length: int
     hop: int
     deadline: int
@@ -74,6 +75,7 @@ def plan_of(spec: WindowSpec) -> CutPlan:
     return CutPlan(
         spec=spec,
         n_channels=n_channels,
+        all_channels=tuple(range(n_channels)),
         length=spec.window_length,
         hop=spec.hop_length,
         deadline=deadline,

@@ -182,12 +182,14 @@ class DeviceWindows:
                 self._newest_clock_ns = clock_ns
                 self.counts.placed += n_samples * plan.n_channels
                 if newest >= self._new_at:
-                    first = self._new_at // plan.hop
-                    self._touch_range(first, newest // plan.hop)
-                    self._new_at = (newest // plan.hop + 1) * plan.hop
+                    last = newest // plan.hop
+                    for index in range(self._new_at // plan.hop, last + 1):  # new to this device: no look is needed
+                        self._touched |= 1 << (index - self._next)
+                        self.newly_touched.append(index)
+                    self._new_at = (last + 1) * plan.hop
                 return self._close_flow() if newest >= self._check_at else _NOTHING
         values = np.frombuffer(rows, _FLOAT).reshape(n_samples, plan.n_channels).T
-        return self._place(tuple(range(plan.n_channels)), values, *self._uniform(t0_ns, plan.rate, n_samples), clock_ns)
+        return self._place(plan.all_channels, values, *self._uniform(t0_ns, plan.rate, n_samples), clock_ns)
 
     def push(self, block: Block, *, wall_ns: int, clock_ns: int) -> list[Closed]:
         """Place the samples of a block; return what closed.
@@ -201,15 +203,21 @@ class DeviceWindows:
             Receipt time on a monotonic clock, for deadlines.
         """
         values, n_samples = block.values, block.values.shape[1]
+        holes = np.isnan(values)
+        has_holes = bool(holes.any())
         if block.t_ns is not None:
             whole, fraction = grid_positions(block.t_ns, self._plan.rate)
         else:
             t0_ns = block.t0_ns
             if t0_ns is None:
                 t0_ns = self._time_without_time(wall_ns, n_samples, block.rate_hz)
-            whole, fraction = self._uniform(t0_ns, block.rate_hz or self._plan.rate, n_samples)
-        if np.isnan(values).any():
-            given = ~np.isnan(values).all(axis=0)
+            rate_hz = block.rate_hz or self._plan.rate
+            is_usual = rate_hz == self._plan.rate and not has_holes and block.channels == self._plan.all_channels
+            if self.is_flowing and is_usual and n_samples:
+                return list(self.extend(t0_ns, values.T.tobytes(), wall_ns, clock_ns))
+            whole, fraction = self._uniform(t0_ns, rate_hz, n_samples)
+        if has_holes:
+            given = ~holes.all(axis=0)
             if not given.all():
                 values, whole, fraction = values[:, given], whole[given], fraction[given]
         return self._place(block.channels, values, whole, fraction, clock_ns)
@@ -458,26 +466,32 @@ class DeviceWindows:
     def _close_flow(self) -> Sequence[Closed]:
         """Close the windows that the last sample completed, where all before it is known to be there."""
         out: list[Closed] = []
-        plan, store = self._plan, self._store
-        while self._newest >= self._check_at and isinstance(store, NearestStore) and self._touched & 1:
-            first = self._next * plan.hop
-            if first < self._whole_from or self._newest < first + plan.length - 1:
-                break
-            at = (first - store.start) * plan.row_bytes
-            chunk = store.rows[at : at + plan.window_bytes]
-            values = np.ndarray((plan.n_channels, plan.length), _FLOAT, chunk, 0, (_FLOAT.itemsize, plan.row_bytes))
-            begins, ends = plan.unpack_row(chunk, 0), plan.unpack_row(chunk, plan.window_bytes - plan.row_bytes)
-            stuck: tuple[str, ...] = ()
-            clipped: tuple[str, ...] = ()
-            if plan.has_range or True in map(eq, begins, ends):
-                stuck, clipped = self._stuck_and_clipped(values)
-            index = self._pass_window(out)
-            out.append(ClosedWindow(index, values, plan.length, 1.0, 0.0, stuck, clipped))
-            self._check_at += plan.hop
+        plan, store, newest = self._plan, self._store, self._newest
+        index, row_bytes = self._next, plan.row_bytes
+        first = index * plan.hop
+        if isinstance(store, NearestStore) and first >= self._whole_from:
+            at = (first - store.start) * row_bytes
+            while newest >= first + plan.length - 1 and self._touched & 1:
+                chunk = store.rows[at : at + plan.window_bytes]
+                values = np.ndarray((plan.n_channels, plan.length), _FLOAT, chunk, 0, (4, row_bytes))
+                stuck: tuple[str, ...] = ()
+                clipped: tuple[str, ...] = ()
+                ends = map(eq, plan.unpack_row(chunk, 0), plan.unpack_row(chunk, plan.window_bytes - row_bytes))
+                if plan.has_range or True in ends:  # what ends where it began may have stood still
+                    stuck, clipped = self._stuck_and_clipped(values)
+                if self._gap_first is not None:
+                    self._declare_skipped(out)
+                out.append(ClosedWindow(index, values, plan.length, 1.0, 0.0, stuck, clipped))
+                self._touched >>= 1
+                self._next = index = index + 1
+                first += plan.hop
+                at += plan.hop * row_bytes
+            self._check_at = first + plan.length - 1
+            store.drop_before(first - plan.reach)
         if self._newest >= self._check_at:
             self._close(self._newest, out, by_clock=False)
             self._look_up()
-        if isinstance(store, NearestStore) and store.start > self._newest + 1:
+        if isinstance(store, NearestStore) and store.start > newest + 1:
             self.is_flowing = False
         return out
 
@@ -530,13 +544,17 @@ class DeviceWindows:
         """The index of the next window, which closes now; what was skipped before it is declared."""
         index = self._next
         if self._gap_first is not None:
-            if self._gap_first < index:
-                out.append(SkippedWindows(self._gap_first, index - 1, self._gap_reason))
-            self._gap_first = None
+            self._declare_skipped(out)
         self._next = index + 1
         self._touched >>= 1
-        self._store.drop_before((index + 1) * self._plan.hop - self._plan.reach)  # type: ignore[union-attr]  # it is open
+        self._opened().drop_before(self._floor(index + 1))
         return index
+
+    def _declare_skipped(self, out: list[Closed]) -> None:
+        """Say which windows before the next one nothing touched."""
+        if self._gap_first is not None and self._gap_first < self._next:
+            out.append(SkippedWindows(self._gap_first, self._next - 1, self._gap_reason))
+        self._gap_first = None
 
     def _emit(self, values: FloatArray, missing: NDArray[np.bool_], out: list[Closed]) -> None:
         plan = self._plan
@@ -558,6 +576,4 @@ class DeviceWindows:
 
     def _stuck_and_clipped(self, values: FloatArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
         spec = self._plan.spec
-        return stuck_and_clipped(
-            values, spec.channels, spec.minimum, spec.maximum, check_stuck=spec.policy != "hold"
-        )
+        return stuck_and_clipped(values, spec.channels, spec.minimum, spec.maximum, check_stuck=spec.policy != "hold")

@@ -32,10 +32,10 @@ class EngineCounters:
     retained: int = 0
     samples: SampleCounts = field(default_factory=SampleCounts)
     windows: int = 0
-    gaps: int = 0
-    evicted: int = 0
     messages_of: dict[str, int] = field(default_factory=dict)
     devices_of: dict[str, int] = field(default_factory=dict)
+    gaps: int = 0
+    evicted: int = 0
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""
@@ -114,9 +114,7 @@ class Engine:
         packet = (topic.encode("utf-8", "surrogatepass"), payload, None, retained)
         return self.receive_burst((packet,), wall_ns=wall_ns, clock_ns=clock_ns, number=number)
 
-    def receive_burst(
-        self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int
-    ) -> list[Event]:
+    def receive_burst(self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int) -> list[Event]:
         """Take the messages of one read; return what they led to, in their order. Never raises, whatever the bytes.
 
         Parameters

@@ -23,6 +23,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from edge_agent.shell.spool import Spool
+from schemas import ROUTES
+
 NO_SUBSCRIBER = 0x10
 """PUBACK reason "No matching subscribers" (MQTT 5.0, section 3.4.2.1)."""
 
@@ -35,7 +38,11 @@ RING_S = 5.0
 RING_REPEAT_S = (0.0, 2.5)
 """When, after a reconnect: at once, and again when the consumers have had time to come back."""
 
+SHELTER_AFTER_S = 2.0
+"""Labels that wait, while the broker accepts nothing for so long, are brought to the disk."""
+
 FIRST_RETRY_S = 0.5
+_PAGE_LABELS = 500
 _WAITING_FACTOR = 5
 _RING_LABELS = 20_000
 _TOPICS = 100_000
@@ -79,6 +86,8 @@ class Outgoing:
         Packet identifier it is known by at the broker; 0 = none yet.
     is_dup : bool
         It was sent before under this identifier, in this session (MQTT 5.0, section 4.4).
+    is_spooled : bool
+        It is on the disk, or on its way there.
     """
 
     kind: Kind
@@ -92,6 +101,7 @@ class Outgoing:
     since_ns: int = 0
     mid: int = 0
     is_dup: bool = False
+    is_spooled: bool = False
 
 
 class _Held:
@@ -119,18 +129,22 @@ class Outbox:
         Upper bound of the delay between two tries; the delay doubles from 0.5 s.
     patience_s : float
         How long the labels of a topic wait for a subscriber.
+    spool : Spool or None
+        Where labels go that the broker does not accept, or that there is no room for in memory.
 
     Attributes
     ----------
     settled : list of WindowKey
-        Windows whose messages are all accepted or given up; the loop takes them out.
+        Windows whose messages are all accepted, on the disk, or given up; the loop takes them out.
     accepted, captured, retried : int
         Labels and captures that the broker took; messages tried again.
     dropped : Counter
-        Labels given up, by reason: ``no_subscriber``, ``refused``, ``too_large``, ``outbox_full``.
+        Labels given up, by reason: ``no_subscriber``, ``refused``, ``too_large``, ``outbox_full``, ``spool_full``.
     """
 
-    def __init__(self, *, limit: int, attempts: int, retry_max_s: float, patience_s: float) -> None:
+    def __init__(
+        self, *, limit: int, attempts: int, retry_max_s: float, patience_s: float, spool: Spool | None = None
+    ) -> None:
         self._limit = limit
         self._attempts = attempts
         self._retry_max_s = retry_max_s
@@ -146,7 +160,12 @@ class Outbox:
         self._newest: dict[str, int] = {}
         self._ring: deque[tuple[float, Outgoing]] = deque(maxlen=_RING_LABELS)
         self._repeat_at_s: list[float] = []
-        self._sequence = 0
+        self._spool = spool
+        self._sequence = spool.next_sequence if spool is not None else 0
+        self._sheltering: dict[int, Outgoing] = {}
+        self._now_s = 0.0
+        self._heard_s = 0.0
+        self._next_pass_s = 0.0
         self.settled: list[WindowKey] = []
         self.accepted = 0
         self.captured = 0
@@ -282,11 +301,12 @@ class Outbox:
         """
         since_ns = n_labels = 0
         in_flight, ring, parts, settled = self._in_flight, self._ring, self._parts, self.settled
+        self._heard_s = now_s
         for mid in mids:
             message = in_flight.pop(mid, None)
             if message is None or message.is_repeat:
                 continue
-            if message.kind != "label":
+            if message.kind != "label" or message.is_spooled:
                 self._accept(message, now_s)
                 continue
             self.accepted += 1
@@ -311,6 +331,7 @@ class Outbox:
 
     def confirmed(self, mid: int, reason: int, now_s: float) -> None:
         """Act on a PUBACK; identifiers that are not ours are ignored."""
+        self._heard_s = now_s
         message = self._in_flight.pop(mid, None)
         if message is None or message.is_repeat or message.kind == "barrier":
             return
@@ -326,10 +347,17 @@ class Outbox:
             message.attempts += 1
             self._hold(message, now_s, patient=False)
 
+    def topic_of(self, mid: int) -> str | None:
+        """Topic of a message in flight; None where the identifier is not ours."""
+        message = self._in_flight.get(mid)
+        return None if message is None else message.topic
+
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
         if message.kind not in _UNKEPT and not message.is_repeat:
             self.dropped[reason] += 1
+        if message.is_spooled:
+            self._forget(message)
         self._settle(message)
 
     def connection_replaced(self, *, keeps_session: bool = False) -> None:
@@ -361,6 +389,110 @@ class Outbox:
             held.due_s = now_s
             held.delay_s = FIRST_RETRY_S
         self._wake_at_s = now_s
+        if self._spool is not None:
+            self._spool.begin_pass()
+
+    # ------------------------------------------------------------------ what is on the disk
+
+    def keep_safe(self, now_s: float, *, all_of_it: bool = False, held_too: bool = False) -> None:
+        """Bring labels to the disk that the broker does not accept, and settle those that arrived there.
+
+        Parameters
+        ----------
+        now_s : float
+        all_of_it : bool
+            The agent ends: whatever waits.
+        held_too : bool
+            Also what waits for a subscriber: its samples were acknowledged, so that nobody else has them.
+        """
+        spool, self._now_s = self._spool, now_s
+        if spool is None:
+            return
+        for sequence in spool.turn(now_s):
+            kept = self._sheltering.pop(sequence, None)
+            if kept is not None:
+                self._settle(kept)
+                kept.key = None
+        if spool.n_dropped:
+            self.dropped["spool_full"] = spool.n_dropped
+        if self.is_idle:
+            self._heard_s = now_s
+        if all_of_it or now_s - self._heard_s >= SHELTER_AFTER_S:
+            self._shelter_queue()
+            self._shelter_copies(self._in_flight.values())
+        if all_of_it or (held_too and self._n_held):
+            for held in self._held.values():
+                self._shelter_copies(held.waiting)
+        if now_s >= self._next_pass_s and not spool.has_more:
+            self._next_pass_s = now_s + self._retry_max_s
+            spool.begin_pass()
+
+    def _shelter_queue(self) -> None:
+        """What waits to be sent leaves memory for the disk; what the broker may know by its identifier stays."""
+        stays: deque[Outgoing] = deque()
+        for message in self._queue:
+            if message.mid or not self._is_kept(message) or not self._shelter(message, is_resident=False):
+                stays.append(message)
+        self._shelter_copies(stays)
+        self._queue = stays
+
+    def _shelter_copies(self, messages: Iterable[Outgoing]) -> None:
+        for message in messages:
+            if not message.is_spooled and self._is_kept(message):
+                self._shelter(message, is_resident=True)
+
+    def _shelter(self, message: Outgoing, *, is_resident: bool) -> bool:
+        """Whether the message is on its way to the disk, or there already."""
+        spool, kind = self._spool, message.kind
+        if spool is None or kind == "status" or kind == "barrier":
+            return False
+        if message.is_spooled:
+            if not is_resident:
+                spool.leave_memory(message.sequence)
+            return True
+        message.is_spooled = spool.keep(
+            message.sequence, kind, message.topic, message.payload, now_s=self._now_s, is_resident=is_resident
+        )
+        if message.is_spooled:
+            self._sheltering[message.sequence] = message
+        return message.is_spooled
+
+    def _is_kept(self, message: Outgoing) -> bool:
+        return message.kind not in _UNKEPT and not message.is_repeat
+
+    def _overflow(self, message: Outgoing) -> None:
+        """There is no room for it in memory."""
+        if not self._is_kept(message) or not self._shelter(message, is_resident=False):
+            self.give_up(message, "outbox_full")
+
+    def _forget(self, message: Outgoing) -> None:
+        """The disk need not keep it any more."""
+        message.is_spooled = False
+        if self._spool is not None:
+            self._spool.forget(message.sequence, self._now_s)
+        kept = self._sheltering.pop(message.sequence, None)
+        if kept is not None and kept is not message:
+            self._settle(kept)
+
+    def _refill(self, spool: Spool) -> None:
+        """Labels of the disk go before all others: they are older."""
+        if len(self._queue) >= _PAGE_LABELS or self._n_held > self._limit:
+            return
+        page = [
+            Outgoing(
+                kept.kind,
+                kept.topic,
+                kept.payload,
+                retain=ROUTES[kept.kind].retain,
+                sequence=kept.sequence,
+                is_spooled=True,
+            )
+            for kept in spool.take(_PAGE_LABELS)
+        ]
+        for message in page:
+            if message.retain and self._newest.get(message.topic, -1) < message.sequence:
+                self._newest[message.topic] = message.sequence
+        self._queue.extendleft(reversed(page))
 
     # ------------------------------------------------------------------ inside
 
@@ -377,7 +509,7 @@ class Outbox:
         while len(self._queue) > self._limit * _WAITING_FACTOR:
             oldest = self._queue.popleft()
             self._to_resend.discard(oldest.mid)
-            self.give_up(oldest, "outbox_full")
+            self._overflow(oldest)
         while len(self._newest) > _TOPICS:
             del self._newest[next(iter(self._newest))]
 
@@ -392,6 +524,8 @@ class Outbox:
                 self._release_held(message.topic)
         if kind not in _UNKEPT:
             self._ring.append((now_s, message))
+        if message.is_spooled:
+            self._forget(message)
         self._settle(message)
 
     def _release_held(self, topic: str) -> None:
@@ -399,6 +533,8 @@ class Outbox:
         if held is not None:
             self._n_held -= len(held.waiting)
             self._requeue(held)
+            if self._spool is not None:
+                self._spool.begin_pass()
 
     def _trim_ring(self, now_s: float) -> None:
         while self._ring and self._ring[0][0] < now_s - RING_S:
@@ -434,9 +570,12 @@ class Outbox:
     def _drop_oldest(self) -> None:
         oldest = next(held for held in self._held.values() if held.waiting)
         self._n_held -= 1
-        self.give_up(oldest.waiting.popleft(), "outbox_full")
+        self._overflow(oldest.waiting.popleft())
 
     def _wake(self, now_s: float) -> None:
+        self._now_s = now_s
+        if self._spool is not None and self._spool.has_more:
+            self._refill(self._spool)
         if self._repeat_at_s and self._repeat_at_s[0] <= now_s:
             self._repeat_at_s.pop(0)
             for accepted_s, message in self._ring:

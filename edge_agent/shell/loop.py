@@ -8,7 +8,6 @@ session left at the broker.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import logging
 import signal
 import time
@@ -18,21 +17,29 @@ from itertools import groupby
 from operator import attrgetter
 from types import FrameType
 
+import numpy as np
+import onnxruntime
+import orjson
+import paho.mqtt
+import pydantic
+
 from edge_agent import __version__
 from edge_agent.config import AgentConfig
 from edge_agent.engine import Engine, Event
 from edge_agent.shell.acknowledgements import Acknowledgements
 from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.barrier import BarrierClock
-from edge_agent.shell.delivery import Outbox, Outgoing
+from edge_agent.shell.delivery import FAILURE, Outbox, Outgoing
+from edge_agent.shell.durable import Durable
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.mqtt_link import BURST_MESSAGES, Burst, MqttLink
 from edge_agent.shell.publish_packets import Packet
+from edge_agent.shell.self_test import SelfTest
 from edge_agent.shell.service import Reloads, Service
-from edge_agent.shell.state import StateFile
 from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
 from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, PipelineMetrics, format_timestamp, topic_for
+from schemas.topics import BROKER_DROPPED
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +47,17 @@ _WAIT_S = 0.2
 _INBOX_HELD = 10 * BURST_MESSAGES
 _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
+_DISK_S = 5.0
 _PACKET_OVERHEAD_BYTES = 16
 _since_ns = attrgetter("since_ns")
-_LIBRARIES = ("numpy", "onnxruntime", "orjson", "paho-mqtt", "pydantic")
+# Each tells its version itself: asking importlib.metadata would search the disk at every start.
+_LIBRARIES = {
+    "numpy": np.__version__,
+    "onnxruntime": onnxruntime.__version__,
+    "orjson": orjson.__version__,
+    "paho-mqtt": paho.mqtt.__version__,
+    "pydantic": pydantic.VERSION,
+}
 
 
 class Agent:
@@ -76,25 +91,32 @@ class Agent:
         self._pipelines = pipelines
         self._services = services
         self._reloads = reloads or Reloads()
-        self._state = StateFile(config.gateway.state_dir, config.delivery.state_interval_s)
+        self._disk = Durable(config)
+        self._journal = self._disk.journal
         self._engine = Engine(
             [assembled.pipeline for assembled in pipelines],
             max_devices=config.limits.devices,
             max_payload_bytes=config.limits.payload_bytes,
-            resume=self._state.read(),
+            resume=self._disk.state.read(),
         )
         self._barrier_topic = self._topic("barrier")
         self._barrier_topic_bytes = self._barrier_topic.encode()
         offline = Availability(state="offline").model_dump_json().encode()
-        self._link = MqttLink(config, [*config.filters(), self._barrier_topic], self._topic("availability"), offline)
+        filters = [*config.filters(), self._barrier_topic, *([BROKER_DROPPED] if config.mqtt.watch_drops else [])]
+        self._link = MqttLink(config, filters, self._topic("availability"), offline)
+        self._broker_dropped_bytes = BROKER_DROPPED.encode()
         self._owed = Acknowledgements(config.mqtt.max_unacknowledged)
+        if self._journal is not None:
+            self._owed.next_number = self._journal.next_number
         self._outbox = Outbox(
             limit=config.limits.outbox_labels,
             attempts=config.delivery.attempts,
             retry_max_s=config.delivery.retry_max_s,
             patience_s=config.delivery.consumer_patience_s,
+            spool=self._disk.spool,
         )
         self._barrier = BarrierClock()
+        self._self_test = SelfTest(self._barrier_topic, config.filters())
         self._writer = EventWriter(config.gateway.id, pipelines, config.limits.devices)
         self._limit = RateLimit()
         self._dead_letters: Counter[str] = Counter()
@@ -143,10 +165,12 @@ class Agent:
         if not self._link.is_connected:
             found.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}")
         found += [f"the broker refuses the subscription to {text}" for text in self._link.refused]
+        found += self._self_test.problems()
         if self._outbox.is_full:
             found.append(f"{self._outbox.waiting} labels wait for the broker: the intake is paused")
-        if self._state.problem:
-            found.append(f"the watermark cannot be written: {self._state.problem}")
+        if self._disk.state.problem:
+            found.append(f"the watermark cannot be written: {self._disk.state.problem}")
+        found += [f"alarm: {code}" for code in self._disk.alarms.codes]
         return found
 
     def run(self) -> int:
@@ -193,12 +217,17 @@ class Agent:
     # ------------------------------------------------------------------ one turn
 
     def _turn(self, wait_s: float, *, takes_messages: bool = True) -> None:
-        self._link.turn(0.0 if self._link.inbox and takes_messages and not self._outbox.is_full else wait_s)
+        is_replaying = self._journal is not None and self._journal.is_replaying
+        has_work = (self._link.inbox or is_replaying) and takes_messages and not self._outbox.is_full
+        self._link.turn(0.0 if has_work else wait_s)
         now_s = time.monotonic()
         self._hear_broker(now_s)
         # A full outbox pauses the intake, not the reading: PUBACKs come over the same socket.
         if takes_messages and (not self._outbox.is_full or self._link.n_waiting > _INBOX_HELD):
-            self._take_inbox()
+            if is_replaying:
+                self._take_journal()
+            else:
+                self._take_inbox()
         self._send(now_s)
         self._keep_account(now_s)
         if takes_messages:
@@ -206,6 +235,9 @@ class Agent:
             if now_s >= self._next_metrics_s:
                 self._next_metrics_s = now_s + self._config.status.metrics_interval_s
                 self._publish_metrics(now_s)
+        self._disk.turn(now_s)
+        if self._disk.alarms.is_changed and self._link.is_connected:
+            self._say_alarms()
         self._link.flush()
         for service in self._services:
             service.turn(now_s)
@@ -221,7 +253,11 @@ class Agent:
         if link.not_accepted:
             refusals, link.not_accepted = link.not_accepted, []
             for mid, reason in refusals:
-                self._barrier.confirmed(mid, time.monotonic_ns())
+                if reason < FAILURE:
+                    self._barrier.confirmed(mid, time.monotonic_ns())
+                elif (topic := outbox.topic_of(mid)) is not None:
+                    self._barrier.refused(mid)
+                    self._self_test.refused(topic, reason)
                 outbox.confirmed(mid, reason, now_s)
         if link.is_replaced:
             link.is_replaced = False
@@ -234,6 +270,9 @@ class Agent:
                 outbox.connection_replaced(keeps_session=link.has_session)
             outbox.connected(now_s)
             self._barrier.reset()
+            if self._journal is not None:
+                self._journal.connected(is_session_kept=link.has_session)
+            self._self_test.connected(now_s)
             self._say_hello()
 
     def _take_inbox(self) -> None:
@@ -251,28 +290,56 @@ class Agent:
         if events:
             self._outbox.put_all(self._writer.messages(events, since_ns))
 
+    def _take_journal(self) -> None:
+        """What an earlier run acknowledged and did not label: before anything new, under its number, of its time."""
+        journal, events = self._journal, list[Event]()
+        if journal is None:
+            return
+        clock_ns = self._link.clock_ns()
+        for row in journal.replay(BURST_MESSAGES):
+            packet: Packet = (row.topic, row.payload, None, False)
+            events += self._engine.receive_burst([packet], wall_ns=row.wall_ns, clock_ns=clock_ns, number=row.number)
+        self._barrier.heard()
+        if not journal.is_replaying:
+            log.info("the journal of the last run is read; going on with the broker")
+        if events:
+            self._outbox.put_all(self._writer.messages(events, 0))
+
     def _take(self, burst: Burst, events: list[Event]) -> None:
         packets = burst.packets
         topics, _, mids, _ = zip(*packets, strict=True)
         # An older connection's message is delivered again: nothing is owed for this copy.
         number = self._owed.received_all(mids) if burst.epoch == self._epoch else self._owed.forgotten(len(packets))
         done = 0
+        if self._broker_dropped_bytes in topics:
+            self._hear_dropped(burst, topics)
         while self._barrier_topic_bytes in topics[done:]:
             at = topics.index(self._barrier_topic_bytes, done)
             self._feed(packets[done:at], burst, number + done, events)
             _, payload, _, is_retained = packets[at]
             clock_ns = None if is_retained else self._barrier.echoed(payload)
             if clock_ns is not None:
+                self._self_test.echoed()
                 events += self._engine.tick(clock_ns)
             done = at + 1
         self._feed(packets[done:] if done else packets, burst, number + done, events)
 
+    def _hear_dropped(self, burst: Burst, topics: Sequence[bytes]) -> None:
+        at = topics.index(self._broker_dropped_bytes)
+        self._disk.heard_dropped(burst.packets[at][1], time.monotonic())
+
     def _feed(self, packets: list[Packet], burst: Burst, number: int, events: list[Event]) -> None:
+        journal = self._journal
+        if packets and journal is not None:
+            if burst.epoch == self._epoch and (n_known := journal.n_known(packets)):
+                packets, number = packets[n_known:], number + n_known
+                self._barrier.heard()
+            if self._disk.is_journalling:
+                journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
         if packets:
             self._barrier.heard()
-            events += self._engine.receive_burst(
-                packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number
-            )
+            self._self_test.heard(time.monotonic())
+            events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
 
     def _send(self, now_s: float) -> None:
         link, outbox = self._link, self._outbox
@@ -321,15 +388,29 @@ class Agent:
 
     def _keep_account(self, now_s: float) -> None:
         outbox = self._outbox
+        outbox.keep_safe(now_s, held_too=self._owed.early > 0)
         if outbox.settled:
             self._engine.accepted_many(outbox.settled)
             outbox.settled.clear()
         labelled_below = self._engine.acknowledgeable(self._owed.next_number)
         # Windows of hold and linear build on samples before them: those may go only once the disk holds what they left.
-        if self._state.is_due(now_s) and self._state.write(self._engine.resume_state(), now_s):
-            self._durable_below = labelled_below
+        state, journal = self._disk.state, self._journal
+        if state.is_due(now_s):
+            state.put(self._engine.resume_changes(), self._engine.resume_state, labelled_below, now_s)
+        safe_below = min(labelled_below, state.durable_mark) if self._needs_carry else labelled_below
         early = self._owed.early
-        self._link.acknowledge(self._owed.release(self._durable_below if self._needs_carry else labelled_below))
+        if journal is None:
+            self._link.acknowledge(self._owed.release(safe_below))
+        else:
+            journal.turn(now_s)
+            if self._disk.is_journalling:
+                committed_below = journal.committed_below(self._owed.next_number)
+                self._link.acknowledge(self._owed.release(committed_below))
+                journal.acknowledged(committed_below, now_s)
+            else:
+                self._link.acknowledge(self._owed.release(safe_below))
+                journal.acknowledged(self._owed.next_number, now_s)
+            journal.remove_below(safe_below, now_s)
         if self._owed.early > early and self._link.protocol == "5":
             self._warn_early(self._owed.early - early)
 
@@ -343,8 +424,10 @@ class Agent:
     def _prove_broker(self) -> None:
         link, now_ns = self._link, time.monotonic_ns()
         if not link.is_connected:
+            self._self_test.lost()
             return
-        if self._barrier.is_stalled(now_ns) and len(self._owed):
+        self._self_test.turn(now_ns / 1e9)
+        if self._barrier.is_stalled(now_ns) and len(self._owed) and self._self_test.state == "passed":
             self._barrier.reset()
             n_owed = self._owed.halve_bound()
             log.warning(
@@ -388,12 +471,16 @@ class Agent:
             started=format_timestamp(self._started_ns),
             config_sha256=hashlib.sha256(self._config.digest_source().encode()).hexdigest(),
             pipelines=[assembled.info for assembled in self._pipelines],
-            libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+            libraries=_LIBRARIES,
         )
 
     def _say_hello(self) -> None:
         self._say("info", self.info().model_dump_json(by_alias=True))
         self._say("availability", Availability(state="online").model_dump_json())
+        self._say_alarms()
+
+    def _say_alarms(self) -> None:
+        self._say("alarm", self._disk.alarms.take().model_dump_json(by_alias=True))
 
     def metrics(self, now_s: float) -> AgentMetrics:
         """All counters at this moment, as one value that does not change."""
@@ -434,9 +521,16 @@ class Agent:
                 )
                 for name, n_messages in counters.messages_of.items()
             },
+            self_test=self._self_test.state,
             reloads=dict(self._reloads.done),
             reloads_refused=self._reloads.refused,
-            state_free_bytes=self._state.free_bytes,
+            state_free_bytes=self._disk.space.free_bytes,
+            spool_labels=0 if self._disk.spool is None else self._disk.spool.n_kept,
+            journal_messages=0 if self._journal is None else self._journal.n_kept,
+            journal_again=0 if self._journal is None else self._journal.n_again,
+            journal_skipped=0 if self._journal is None else self._journal.n_skipped,
+            broker_dropped=self._disk.broker_dropped,
+            alarms=self._disk.alarms.codes,
         )
 
     def _publish_metrics(self, now_s: float) -> None:
@@ -450,21 +544,29 @@ class Agent:
         log.info("stopping: %d labels on the way", self._outbox.in_flight)
         is_drained = self._drain(_DRAIN_S)
         now_s = time.monotonic()
-        if not self._state.write(self._engine.resume_state(), now_s):
-            is_drained = False
+        self._outbox.keep_safe(now_s, all_of_it=True)
+        is_drained = (self._disk.close_stores(_DISK_S) and self._disk.spool is not None) or is_drained
+        self._keep_account(now_s)
+        is_drained = self._disk.state.close(self._engine.resume_state, self._owed.next_number, _DISK_S) and is_drained
         self._keep_account(now_s)
         if self._link.is_connected:
             self._publish_metrics(now_s)
-            successor = None if self._is_stopping else self._successor
-            if successor is None or not _same_session(self._config, successor):
-                self._say("availability", Availability(state="offline").model_dump_json())
-            else:
-                kept = successor.filters()
-                self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
-            self._drain(_GOODBYE_S)
+            self._say_goodbye()
         self._link.close(time.monotonic() + _GOODBYE_S)
+        self._disk.close(_DISK_S)
         log.info("stopped%s", "" if is_drained else "; what was not confirmed is labelled again at the next start")
         return 0
+
+    def _say_goodbye(self) -> None:
+        successor = self._successor
+        is_followed = successor is not None and _same_session(self._config, successor)
+        if successor is not None and is_followed:
+            kept = successor.filters()
+            self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
+            self._drain(_GOODBYE_S)
+        if self._is_stopping or not is_followed:
+            self._say("availability", Availability(state="offline").model_dump_json())
+            self._drain(_GOODBYE_S)
 
     def _drain(self, longest_s: float) -> bool:
         """Bring home what is on the way; False if the time was up or there is no broker."""

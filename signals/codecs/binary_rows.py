@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FLOAT = np.dtype(np.float32)
 _INFINITY = float("inf")
+_LEAST_HZ = 0.1
 
 
 class FrameTime:
@@ -37,12 +38,14 @@ class FrameTime:
         self._of, self._field, self._unit_ns, self._rate_hz = time.of, field, unit_ns, rate_hz
         factor, shift = field.scale * unit_ns, field.offset * unit_ns
         is_plain = field.dtype.kind != "f" and field.n_bytes != 3 and factor.is_integer() and shift.is_integer()
-        self._factor, self._shift = (int(factor), int(shift)) if is_plain else (0, 0)
+        self.factor, self.shift = (int(factor), int(shift)) if is_plain else (0, 0)
         order = ">" if field.is_big_endian else "<"
         sizes = {1: "b", 2: "h", 4: "i", 8: "q"}
         letter = sizes[field.n_bytes] if is_plain else "b"
-        self._unpack = struct.Struct(order + (letter if field.is_signed else letter.upper())).unpack_from
-        self._is_first = time.of == "first"
+        self.unpack = struct.Struct(order + (letter if field.is_signed else letter.upper())).unpack_from
+        self.position = field.position
+        # up to here a batch ends far from the end of time, however large the payload
+        self.most = MAX_NS // 2 if time.of == "first" and rate_hz >= _LEAST_HZ else -1
 
     def first_ns(self, payload: bytes, n_samples: int) -> int:
         """Nanoseconds since the epoch. The header is there.
@@ -52,10 +55,6 @@ class FrameTime:
         DecodeError
             ``bad_time``.
         """
-        if self._factor:
-            time_ns = self._unpack(payload, self._field.position)[0] * self._factor + self._shift
-            if self._is_first and 0 <= time_ns <= MAX_NS // 2 and n_samples < self._rate_hz * 1e9:
-                return int(time_ns)  # its end is far from the end of time
         field = self._field
         tick = tick_to_ns(field.number(payload, 0), field.scale, field.offset, self._unit_ns)
         return start_ns(tick, self._of, n_samples, self._rate_hz)
@@ -96,6 +95,11 @@ def read_frames(
     )
     are_always_finite = all(field.is_always_finite for field in fields)
 
+    # The clock of most frames is a whole number of the header: read without a call.
+    unpack, position, factor, shift, most = (None, 0, 0, 0, -1)
+    if time is not None and time.factor:
+        unpack, position, factor, shift, most = time.unpack, time.position, time.factor, time.shift, time.most
+
     def read(payload: bytes) -> Rows | None:
         n_samples, rest = divmod(len(payload) - header_bytes, sample_bytes)
         if rest or n_samples < 1 or not payload.startswith(magic):
@@ -112,6 +116,10 @@ def read_frames(
             rows = converted.T.tobytes()
         if time is None:
             return None, rows
+        if unpack is not None:
+            time_ns = unpack(payload, position)[0] * factor + shift
+            if 0 <= time_ns <= most:
+                return time_ns, rows
         try:
             return time.first_ns(payload, n_samples), rows
         except DecodeError:
