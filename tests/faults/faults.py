@@ -17,7 +17,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
-from tests.faults.launcher import POINTS, RELOAD_POINTS
+from tests.faults.launcher import JOURNAL_POINTS, POINTS, RELOAD_POINTS
 from tests.faults.proxy import Mode
 from tests.faults.site import AgentError, Site
 
@@ -181,7 +181,7 @@ class ResetLink(_Once):
 class KillAtPoints(_Once):
     """The agent kills itself at one named point of its loop after the other, at a call drawn for each."""
 
-    points: Sequence[str] = tuple(POINTS)
+    points: Sequence[str] = tuple(name for name in POINTS if name not in JOURNAL_POINTS)
     struck: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -271,6 +271,23 @@ class AgentAway(_Once):
         site.agent.kill()
         time.sleep(chance.uniform(*self.for_s))
         site.start_agent()
+        site.wait_for_agent()
+
+
+@dataclass
+class BrokerAway(_Once):
+    """The broker ends in good order and stays away; the agent, which holds labels for it, is killed meanwhile."""
+
+    for_s: Span
+
+    def inject(self, site: Site, chance: random.Random) -> None:
+        """Broker away, agent killed and started, broker back."""
+        site.broker.stop()
+        time.sleep(chance.uniform(*self.for_s) / 2)
+        site.agent.kill()
+        site.start_agent()
+        time.sleep(chance.uniform(*self.for_s) / 2)
+        site.broker.start()
         site.wait_for_agent()
 
 

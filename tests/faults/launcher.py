@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 Counts = Callable[[tuple[Any, ...], Any], bool]
@@ -57,7 +56,7 @@ def _has_inbox(arguments: tuple[Any, ...], _result: object) -> bool:
 
 
 def _has_output(arguments: tuple[Any, ...], _result: object) -> bool:
-    return bool(arguments[0]._to_write)  # noqa: SLF001 - whether there is anything to flush
+    return bool(arguments[0]._to_write)
 
 
 def _is_watermark(arguments: tuple[Any, ...], _result: object) -> bool:
@@ -83,15 +82,20 @@ POINTS: dict[str, Point] = {
     "after_flush": Point(_LINK, "flush", "after", 200, _has_output),
     "before_label_puback": Point(_OUTBOX, "accepted_all", "before", 100),
     "after_label_puback": Point(_OUTBOX, "accepted_all", "after", 100),
-    "before_watermark": Point(_STATE, "write", "before", 2),
-    "watermark_beside": Point("pathlib:Path", "replace", "before", 2, _is_watermark),
-    "watermark_renamed": Point("pathlib:Path", "replace", "after", 2, _is_watermark),
-    "after_watermark": Point(_STATE, "write", "after", 2),
+    "before_watermark": Point(_STATE, "_append", "before", 2),
+    "watermark_beside": Point("pathlib:Path", "replace", "before", 1, _is_watermark),
+    "watermark_renamed": Point("pathlib:Path", "replace", "after", 1, _is_watermark),
+    "after_watermark": Point(_STATE, "_append", "after", 2),
     "before_sensor_ack": Point(_LINK, "acknowledge", "before", 100, _is_not_empty),
     "after_sensor_ack": Point(_LINK, "acknowledge", "after", 100, _is_not_empty),
+    "before_commit": Point("edge_agent.shell.row_file:RowFile", "_commit", "before", 8),
+    "after_commit": Point("edge_agent.shell.row_file:RowFile", "_commit", "after", 8),
     "before_swap": Point(_LOOP, "swap", "before", 1),
     "after_swap": Point(_LOOP, "swap", "after", 1),
 }
+
+JOURNAL_POINTS = frozenset({"before_commit", "after_commit"})
+"""Reached only in journal mode."""
 
 RELOAD_POINTS = frozenset({"before_swap", "after_swap"})
 """Reached only by an agent that is told to reload its model."""
@@ -152,7 +156,7 @@ def raise_on(share: int) -> None:
             raise ZeroDivisionError("a handler that raises")
         return original(*arguments)
 
-    def begin(original: Callable[..., Any], route: Route, *arguments: Any) -> None:  # noqa: ANN401 - ditto
+    def begin(original: Callable[..., Any], route: Route, *arguments: Any) -> None:
         original(route, *arguments)
         if route.read is not None:
             route.read = partial(spoil, route.read)

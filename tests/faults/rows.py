@@ -7,6 +7,7 @@ from tests.faults.faults import (
     AgentAway,
     AnyOf,
     BadLink,
+    BrokerAway,
     ConsumerAway,
     ConsumerLeaves,
     FullBrokerDisk,
@@ -23,6 +24,7 @@ from tests.faults.faults import (
     StopBroker,
     SwapModel,
 )
+from tests.faults.launcher import JOURNAL_POINTS
 from tests.faults.publisher import Manners
 from tests.faults.runner import Row
 from tests.faults.site import Setting
@@ -30,6 +32,7 @@ from tests.faults.site import Setting
 SLOWER = Setting(step_ms=20)
 """20 devices at 50 Hz: 1,000 messages a second, where the fault itself fills the queues."""
 
+_JOURNAL = Setting(broker=("autosave_interval 1",), overrides=("delivery.mode=journal",))
 _DISK = "disk"
 _WHOLE = (checks.covers, checks.nothing_silent, checks.nothing_wrong, checks.all_whole)
 _DECLARED = (checks.covers, checks.nothing_silent, checks.nothing_wrong)
@@ -126,6 +129,15 @@ ROWS: tuple[Row, ...] = (
         long=20,
         short=1,
         setting=Setting(broker=("autosave_interval 1",)),
+    ),
+    Row(
+        "R4a",
+        "broker away, agent SIGKILL",
+        "broker stopped for 4 to 10 s, the agent killed and started meanwhile",
+        "silent 0",
+        lambda folder: BrokerAway((4.0, 10.0)),
+        _DECLARED,
+        long=4,
     ),
     Row(
         "R5",
@@ -298,9 +310,9 @@ ROWS: tuple[Row, ...] = (
         "R15",
         "broker's disk full",
         "its store on 2 MB, filled to the last byte, the agent away; then SIGKILL",
-        "silent 0, the loss declared",
+        "silent 0, the loss declared; alarm",
         lambda folder: FullBrokerDisk(folder / _DISK, (3.0, 5.0)),
-        _DECLARED,
+        (*_DECLARED, checks.alarmed),
         long=3,
         setting=Setting(step_ms=20, broker=("autosave_interval 1",)),
         disk=("store", "2m"),
@@ -309,9 +321,9 @@ ROWS: tuple[Row, ...] = (
         "R16",
         "agent's disk full",
         "its state on 2 MB, filled; SIGKILL and start on the full disk",
-        "labels go on, silent 0",
+        "labels go on, silent 0; alarm",
         lambda folder: FullStateDisk(folder / _DISK, (1.0, 3.0)),
-        _WHOLE,
+        (*_WHOLE, checks.alarmed),
         long=3,
         short=1,
         setting=SLOWER,
@@ -321,12 +333,42 @@ ROWS: tuple[Row, ...] = (
         "R16a",
         "agent's disk read-only",
         "remounted; SIGKILL and start on it",
-        "labels go on, silent 0",
+        "labels go on, silent 0; alarm",
         lambda folder: ReadOnlyState(folder / _DISK, (1.0, 3.0)),
-        _WHOLE,
+        (*_WHOLE, checks.alarmed),
         long=3,
         setting=SLOWER,
         disk=("state", "2m"),
+    ),
+    Row(
+        "R17",
+        "journal mode, agent SIGKILL",
+        'as R1, with `delivery.mode = "journal"`',
+        "as R1",
+        lambda folder: KillAgent(),
+        _WHOLE,
+        long=20,
+        setting=_JOURNAL,
+    ),
+    Row(
+        "R17a",
+        "journal mode, agent and broker SIGKILL",
+        "as R4",
+        "silent 0",
+        lambda folder: KillBoth(),
+        _DECLARED,
+        long=10,
+        setting=_JOURNAL,
+    ),
+    Row(
+        "R17b",
+        "journal mode, agent SIGKILL at its commits",
+        "before and after a commit of the journal",
+        "as R1",
+        lambda folder: KillAtPoints(sorted(JOURNAL_POINTS)),
+        _WHOLE,
+        long=10,
+        setting=_JOURNAL,
     ),
     Row(
         "R19",

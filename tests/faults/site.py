@@ -271,6 +271,7 @@ version = 1
 [gateway]
 id = "gw"
 state_dir = "{self.state}"
+watch_dirs = ["{self.broker.store}"]
 [mqtt]
 port = {port}
 reconnect_max_s = 0.5

@@ -107,7 +107,7 @@ class Witness:
             self.gap_reasons[said["reason"]] += 1
         elif leaf == "metrics":
             self.metrics.append(said)
-        elif leaf == "alarm":
+        elif leaf == "alarms":
             self.alarms.append(said)
         elif leaf == "info":
             self.infos.append(said)
