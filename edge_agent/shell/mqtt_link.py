@@ -225,12 +225,13 @@ class MqttLink:
 
     def _read_burst(self) -> None:
         client, is_5 = self._client, self.protocol == "5"
+        # Counted from what waits already: while the intake pauses, PUBACKs and CONNACK still come over this socket.
+        stop_at = self.n_waiting + BURST_MESSAGES
         self._is_reading = True
         try:
             if not client.is_fast:
                 self._read_stock()
                 return
-            most = self.n_waiting + BURST_MESSAGES
             for n_pieces in count():
                 packets: list[Packet] = []
                 is_empty = client.take_packets(packets, self.accepted, self.not_accepted, is_5=is_5)
@@ -239,7 +240,7 @@ class MqttLink:
                 if not is_empty:
                     if not client.read_packet() or client.socket() is None:
                         return
-                elif n_pieces >= _BURST_PIECES or self.n_waiting >= most or not client.read_ahead():
+                elif n_pieces >= _BURST_PIECES or self.n_waiting >= stop_at or not client.read_ahead():
                     return
         finally:
             self._is_reading = False
