@@ -163,6 +163,7 @@ class Outbox:
         self._spool = spool
         self._sequence = spool.next_sequence if spool is not None else 0
         self._sheltering: dict[int, Outgoing] = {}
+        self._has_overflowed = False
         self._now_s = 0.0
         self._heard_s = 0.0
         self._next_pass_s = 0.0
@@ -390,7 +391,9 @@ class Outbox:
         if all_of_it or now_s - self._heard_s >= SHELTER_AFTER_S:
             self._shelter_queue()
             self._shelter_copies(self._in_flight.values())
-        if all_of_it or (held_too and self._n_held):
+        # Acknowledgements go out in order: a label that waits in memory would hold up those of all that overflowed.
+        self._has_overflowed = self._has_overflowed and self._n_held > 0
+        if all_of_it or held_too or self._has_overflowed:
             for held in self._held.values():
                 self._shelter_copies(held.waiting)
         if now_s >= self._next_pass_s and not spool.has_more:
@@ -540,6 +543,7 @@ class Outbox:
     def _drop_oldest(self) -> None:
         oldest = next(held for held in self._held.values() if held.waiting)
         self._n_held -= 1
+        self._has_overflowed = True
         self._overflow(oldest.waiting.popleft())
 
     def _wake(self, now_s: float) -> None:
