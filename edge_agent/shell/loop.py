@@ -314,9 +314,7 @@ class Agent:
                 journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
         if packets:
             self._barrier.heard()
-            events += self._engine.receive_burst(
-                packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number
-            )
+            events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
 
     def _send(self, now_s: float) -> None:
         link, outbox = self._link, self._outbox

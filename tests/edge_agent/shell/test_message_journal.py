@@ -154,9 +154,7 @@ def test_message_that_no_memory_is_left_for_is_counted(tmp_path: Path, writer: D
 
 
 @pytest.mark.fault
-def test_disk_that_fills_up_withholds_acknowledgements_until_there_is_space(
-    tmp_path: Path, writer: DiskWriter
-) -> None:
+def test_disk_that_fills_up_withholds_acknowledgements_until_there_is_space(tmp_path: Path, writer: DiskWriter) -> None:
     with small_disk(tmp_path / "disk", 8) as folder:
         journal = journal_in(folder, writer)
         journal.received_all(0, packets(0, 100), wall_ns=7, now_s=0.0)

@@ -1,4 +1,5 @@
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.shell.delivery import NO_SUBSCRIBER, SHELTER_AFTER_S, Outbox, Outgoing
+from edge_agent.shell.delivery import NO_SUBSCRIBER, SHELTER_AFTER_S, Kind, Outbox, Outgoing
 from edge_agent.shell.disk_writer import DiskWriter
 from edge_agent.shell.spool import Spool
 from tests.edge_agent.shell.small_disk import FailingDisk
@@ -31,7 +32,7 @@ def outbox_on(spool: Spool | None, *, limit: int = 100) -> Outbox:
     return Outbox(limit=limit, attempts=3, retry_max_s=30.0, patience_s=60.0, spool=spool)
 
 
-def label(index: int, device: str = "pump-1", kind: Any = "label") -> Outgoing:
+def label(index: int, device: str = "pump-1", kind: Kind = "label") -> Outgoing:
     topic = f"telltale/v1/gw/{device}/{kind}"
     return Outgoing(kind, topic, str(index).encode(), retain=kind == "label", key=("p", device, index))
 
@@ -187,8 +188,6 @@ def test_disk_that_takes_nothing_keeps_labels_in_memory_and_unsettled(tmp_path: 
 
 @given(st.lists(st.sampled_from(["put", "refuse", "accept", "away", "back", "write", "restart"]), max_size=60))
 def test_every_label_is_delivered_or_on_disk_or_counted_whatever_happens(steps: list[str]) -> None:
-    import tempfile  # noqa: PLC0415 - hypothesis gives many examples to one call: each has a folder of its own
-
     with tempfile.TemporaryDirectory() as name:
         writer, now_s, index, delivered = DiskWriter(), 0.0, 0, set[str]()
         spool = spool_in(Path(name), writer)
