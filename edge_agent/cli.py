@@ -1,4 +1,4 @@
-"""The command ``edge-agent``: run, check, replay.
+"""The command ``edge-agent``: init, run, check, status, top, replay.
 
 Exit codes: 0 done; 1 unexpected; 2 usage or data; 78 configuration (EX_CONFIG of sysexits.h). Heavy modules are
 imported inside the commands: a gateway is often slow, and ``--help`` and ``--version`` should not wait for a
@@ -8,12 +8,15 @@ runtime.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent import __version__
+from edge_agent.init.arguments import add_init
+from edge_agent.top.arguments import add_top
 
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
@@ -29,8 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         arguments = _parser().parse_args(argv)
-        command = {"run": _run, "check": _check, "replay": _replay}[arguments.command]
-        return command(arguments)
+        commands = {
+            "init": _init,
+            "run": _run,
+            "check": _check,
+            "status": _status,
+            "top": _top,
+            "replay": _replay,
+        }
+        return commands[arguments.command](arguments)
     except SystemExit as end:  # argparse: --help and usage errors
         return end.code if isinstance(end.code, int) else EXIT_DATA
     except ConfigError as error:
@@ -53,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="edge-agent", description="Labels the sensor messages that flow through an MQTT broker.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,check,replay}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{init,run,check,status,top,replay}")
+    add_init(commands)
     for name, meaning in (
         ("run", "label live messages until SIGTERM"),
         ("check", "name every problem of a configuration"),
@@ -70,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PATH=VALUE",
             help="override one value; may repeat",
         )
+    _add_status(commands)
+    add_top(commands)
     replay = commands.add_parser("replay", help="print the label events of a recording as JSON lines")
     replay.add_argument("model", type=Path, metavar="M.onnx")
     replay.add_argument("recording", type=Path, metavar="RECORDING", help=".npz (stream or windows) or .csv")
@@ -83,23 +96,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    from edge_agent.config_sources import load_config
-    from edge_agent.shell.assembly import assemble
-    from edge_agent.shell.journal import start_log
-    from edge_agent.shell.loop import Agent
-    from schemas.errors import ConfigError
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    meaning = "say how the running agent does; exit code 0 = well, 1 = look at it, 2 = none answers"
+    status = commands.add_parser("status", help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.")
+    where = status.add_mutually_exclusive_group()
+    where.add_argument("--config", type=Path, metavar="FILE", help="configuration of the agent: names its state folder")
+    where.add_argument(
+        "--socket", type=Path, metavar="PATH", help="its status socket (default: of a service, below /var/lib)"
+    )
+    status.add_argument("--json", action="store_true", help="one line of JSON instead of a page")
 
-    config = load_config(arguments.config, os.environ, arguments.overrides)
-    start_log()
-    pipelines = assemble(config, str(arguments.config))
-    try:
-        agent = Agent(config, pipelines)
-    except OSError as error:
-        folder = config.gateway.state_dir
-        problem = f"gateway.state_dir: a folder that can be written expected, got {folder}: {error.strerror}"
-        raise ConfigError(str(arguments.config), [problem]) from error
-    return agent.run()
+
+def _init(arguments: argparse.Namespace) -> int:
+    from edge_agent.init.command import run
+
+    return run(arguments)
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    from edge_agent.top.command import run
+
+    return run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # What is made while starting stays: looking through it again and again for garbage would be a tenth of the start.
+    gc.disable()
+    from edge_agent.operation.gateway import Gateway
+
+    gateway = Gateway(arguments.config, arguments.overrides, os.environ)
+    gc.freeze()
+    gc.enable()
+    return gateway.run()
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -114,6 +142,21 @@ def _check(arguments: argparse.Namespace) -> int:
         print(f"{info.name}: {info.model}, {info.sampling_rate_hz:g} Hz, {topics} -> {answers}")
     print(f"{arguments.config}: good")
     return EXIT_OK
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from edge_agent.operation.status_page import EXIT_NOT_RUNNING, exit_code, write_page
+    from edge_agent.operation.status_socket import ask_status, socket_path
+    from schemas.errors import EdgeError
+
+    path = socket_path(arguments.socket, arguments.config)
+    try:
+        status = ask_status(path)
+    except EdgeError as error:
+        print(f"edge-agent: {error}", file=sys.stderr)
+        return EXIT_NOT_RUNNING
+    print(status.model_dump_json(by_alias=True) if arguments.json else write_page(status))
+    return exit_code(status)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,6 @@ command line.
 An unknown key is an error at every level and in every source. Secrets are read from files, never written in the TOML.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal, Self
 

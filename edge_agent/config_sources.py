@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,6 +165,8 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 
 
 def _suggestion(keys: list[int | str], known: list[str]) -> str:
+    import difflib
+
     wrong = str(keys[-1])
     if near := difflib.get_close_matches(wrong, known, n=1, cutoff=0.5):
         return f", did you mean {_toml_path([*keys[:-1], near[0]])!r}?"

@@ -2,6 +2,9 @@
 
 One job: contracts. pydantic only; no numpy, no I/O, no logging, no MQTT client may enter this room.
 Everything here is a frozen value. On the wire a stray field is ignored, in a configuration it is an error.
+
+Modules of contracts do without ``from __future__ import annotations``: pydantic would compile each annotation from its
+text again, at every start of an agent. A contract builds its validator when it is first used (``defer_build``).
 """
 
 from schemas.card import (

@@ -3,8 +3,6 @@
 Arrays travel as base64 of little-endian float32, row-major, so that a card is plain JSON.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import struct

@@ -1,7 +1,5 @@
 """The label event: what the agent says about one window of one device."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Literal
 

@@ -4,8 +4,6 @@ A path is dotted: ``data.x``, ``values[0]``, ``["odd key"].x``; a leading ``$`` 
 may stand at its end: an array is a batch.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator

@@ -1,7 +1,5 @@
 """What the agent says of itself: availability, info, metrics, gaps, captures and the delivery barrier."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field
@@ -107,6 +105,9 @@ class AgentMetrics(WireContract):
     pipelines: dict[str, PipelineMetrics] = Field(default_factory=dict, description="name -> its counters")
     reloads: dict[str, int] = Field(
         default_factory=dict, description="swapped (models in place) or replaced (a new agent) -> count"
+    )
+    self_test: Literal["waiting", "passed", "failed"] = Field(
+        default="waiting", description="whether what this agent publishes is taken and comes back: failed = access control"
     )
     reloads_refused: int = Field(default=0, description="reloads refused: the agent went on as it was")
     state_free_bytes: int | None = Field(
@@ -228,6 +229,9 @@ class AgentStatus(WireContract):
     info: AgentInfo
     metrics: AgentMetrics
     health: AgentHealth
+    errors: list[str] = Field(default_factory=list, description="last warnings and errors of the log, newest last")
+    messages_hz: float = Field(default=0.0, ge=0.0, description="sensor messages a second, over the last seconds")
+    pipelines_hz: dict[str, float] = Field(default_factory=dict, description="pipeline -> its messages a second")
 
     model_config = BY_ALIAS
 

@@ -4,8 +4,6 @@ Templates use ``{gateway}``, ``{device}``, ``{name}``; inputs of a pipeline add 
 cloud bridge accepts hold for our own tree: at most 7 slashes, 256 bytes, no leading ``/`` or ``$``.
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple

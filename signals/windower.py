@@ -576,6 +576,4 @@ class DeviceWindows:
 
     def _stuck_and_clipped(self, values: FloatArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
         spec = self._plan.spec
-        return stuck_and_clipped(
-            values, spec.channels, spec.minimum, spec.maximum, check_stuck=spec.policy != "hold"
-        )
+        return stuck_and_clipped(values, spec.channels, spec.minimum, spec.maximum, check_stuck=spec.policy != "hold")

@@ -70,6 +70,10 @@ class BarrierClock:
         for mid in [mid for mid in self._mids if mid in mids]:
             self.confirmed(mid, now_ns)
 
+    def refused(self, mid: int) -> None:
+        """The broker refused a barrier: it will not come back."""
+        self._mids.pop(mid, None)
+
     def reset(self) -> None:
         """A new connection: what was in flight will be sent again or is lost."""
         self._mids.clear()

@@ -19,7 +19,7 @@ flag.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -218,11 +218,18 @@ class Outbox:
             self._queue.append(message)
         self._bound_queue()
 
-    def put_all(self, messages: Iterable[Outgoing]) -> None:
+    def put_all(self, messages: Sequence[Outgoing]) -> None:
         """Take messages in this order, as :meth:`put` would one by one."""
+        parts, newest, sequence = self._parts, self._newest, self._sequence
         for message in messages:
-            self._register(message)
-            self._queue.append(message)
+            message.sequence = sequence
+            if (key := message.key) is not None:
+                parts[key] = parts.get(key, 0) + 1
+            if message.retain:
+                newest[message.topic] = sequence
+            sequence += 1
+        self._sequence = sequence
+        self._queue.extend(messages)
         self._bound_queue()
 
     def next(self, now_s: float, room: int) -> Outgoing | None:
@@ -268,6 +275,11 @@ class Outbox:
         """Whether the message is to replace the retained one of its topic: the newest alone may."""
         return message.retain and self._newest.get(message.topic) == message.sequence
 
+    def newest_of(self, messages: Sequence[Outgoing]) -> list[bool]:
+        """Which of the messages are to replace the retained one of their topic."""
+        newest = self._newest
+        return [message.retain and newest.get(message.topic) == message.sequence for message in messages]
+
     def sent(self, mid: int, message: Outgoing) -> None:
         """Note the packet identifier under which the message went out."""
         self._in_flight[mid] = message
@@ -289,18 +301,31 @@ class Outbox:
             Told of the labels among them: how many of one receipt time were accepted.
         """
         since_ns = n_labels = 0
+        in_flight, ring, parts, settled = self._in_flight, self._ring, self._parts, self.settled
         self._heard_s = now_s
         for mid in mids:
-            message = self._in_flight.pop(mid, None)
+            message = in_flight.pop(mid, None)
             if message is None or message.is_repeat:
                 continue
-            if message.kind == "label":
-                if message.since_ns != since_ns:
-                    if n_labels:
-                        waited(since_ns, n_labels)
-                    since_ns, n_labels = message.since_ns, 0
-                n_labels += 1
-            self._accept(message, now_s)
+            if message.kind != "label" or message.is_spooled:
+                self._accept(message, now_s)
+                continue
+            self.accepted += 1
+            if message.since_ns != since_ns:
+                if n_labels:
+                    waited(since_ns, n_labels)
+                since_ns, n_labels = message.since_ns, 0
+            n_labels += since_ns > 0
+            if self._held:
+                self._release_held(message.topic)
+            ring.append((now_s, message))
+            # As in _settle, whose call would cost as much again.
+            if (key := message.key) is not None:
+                left = parts.pop(key, 1) - 1
+                if left:
+                    parts[key] = left
+                else:
+                    settled.append(key)
         if n_labels:
             waited(since_ns, n_labels)
         self._trim_ring(now_s)
@@ -322,6 +347,11 @@ class Outbox:
         else:
             message.attempts += 1
             self._hold(message, now_s, patient=False)
+
+    def topic_of(self, mid: int) -> str | None:
+        """Topic of a message in flight; None where the identifier is not ours."""
+        message = self._in_flight.get(mid)
+        return None if message is None else message.topic
 
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
@@ -346,7 +376,7 @@ class Outbox:
         for message in again:
             if message.kind == "barrier" and not keeps_session:
                 continue  # it proves nothing of another session
-            message.is_dup = keeps_session and message.mid > 0
+            message.is_dup, message.since_ns = keeps_session and message.mid > 0, 0
             if message.is_dup:
                 self._to_resend.add(message.mid)
             else:

@@ -18,14 +18,18 @@ from schemas import LabelState, format_timestamp, topic_for
 from schemas.label import ModelRef
 from signals import ClosedWindow
 from signals.grid import point_time_ns
-from signals.verdict import label_state
 
 _MICRO = 1e6
+NOVEL_ABOVE = 1.0
+"""As in ``signals.verdict.label_state``."""
+
 _HELD_WINDOWS = 4096
 
 
 Verdict = tuple[str | None, LabelState, bytes, float | None, float | None]
-"""What is said of one window: label, state, the part of the JSON that says it; and confidence and novelty."""
+"""What is said of one window: label, state, the JSON behind its quality; and confidence and novelty."""
+
+_STATES: tuple[LabelState, ...] = ("ok", "unsure", "novel")
 
 
 class DeviceText:
@@ -62,6 +66,11 @@ class LabelJson:
         Devices whose text and last label are kept; the one that was silent longest goes first.
     before : LabelJson or None
         Whose place this one takes, with another model: what was said last stays known.
+
+    Attributes
+    ----------
+    incomplete : Verdict
+        What is said of a window of which too little is there, or that the model could not answer.
     """
 
     def __init__(
@@ -73,11 +82,16 @@ class LabelJson:
         self._card = model.card
         self._max_devices = max_devices
         self._devices: OrderedDict[str, DeviceText] = OrderedDict()
-        self._windows: dict[int, bytes] = {}
+        self._length = self._spec.window_length
+        self._windows: dict[int, tuple[bytes, bytes]] = {}  # all devices share the grid
         ref = ModelRef(name=self._card.name, version=self._card.version, digest=model.digest)
         self._tail = b',"model":' + ref.model_dump_json().encode() + b"}"
+        self._templates = [
+            (label, state, self._template(label, state)) for label in self._card.classes for state in _STATES
+        ]
         self._whole = _quality(self._spec.window_length, 1.0, 0.0, (), ())
-        self._incomplete: Verdict = (None, "incomplete", _outcome(None, None, None, None, "incomplete"), None, None)
+        nothing = orjson.dumps({"label": None, "confidence": None, "probabilities": None, "novelty": None})
+        self.incomplete: Verdict = (None, "incomplete", self._said(nothing, "incomplete"), None, None)
         if before is not None:
             for name, text in before._devices.items():  # noqa: SLF001 - its own kind
                 self.device(name).said = text.said
@@ -96,64 +110,66 @@ class LabelJson:
     def verdicts(self, answers: Answers) -> list[Verdict | None]:
         """What is said of each window that the model answered; None where the answer is no number.
 
-        Probabilities and novelty are rounded to six places, ties to even, as ``round`` does: a float32 times a million
-        is exact in float64.
+        Numbers are rounded to six places, ties to even, as ``round`` does: a float32 times a million is exact in
+        float64. All numbers of a burst are written in one call, and cut at their commas.
         """
         probabilities, novelty = answers
-        finite = np.isfinite(probabilities).all(axis=1) & np.isfinite(novelty)
-        rounded = (np.rint(np.where(finite[:, None], probabilities, 0.0).astype(np.float64) * _MICRO) / _MICRO).tolist()
-        far = (np.rint(np.maximum(np.where(finite, novelty, 0.0), 0.0).astype(np.float64) * _MICRO) / _MICRO).tolist()
-        best = probabilities.argmax(axis=1).tolist()
-        raw, raw_novelty = probabilities.max(axis=1).tolist(), novelty.tolist()
-        card, classes, found = self._card, self._card.classes, list[Verdict | None]()
-        for row, index, confidence, exact, distance, good in zip(
-            rounded, best, raw, raw_novelty, far, finite.tolist(), strict=True
-        ):
-            if not good:
-                found.append(None)
-                continue
-            state, label, sure = label_state(card, confidence, exact), classes[index], min(1.0, row[index])
-            told = _outcome(label, sure, dict(zip(classes, row, strict=True)), distance, state)
-            found.append((label, state, told, sure, distance))
+        n_windows, n_classes = probabilities.shape
+        n_columns = n_classes + 2
+        numbers = np.empty((n_windows, n_columns))
+        numbers[:, 1:-1] = probabilities
+        numbers[:, 0] = numbers[:, 1:-1].max(axis=1)
+        numbers[:, -1] = novelty
+        finite = np.isfinite(numbers).all(axis=1)
+        is_unsure, is_novel = numbers[:, 0] < self._card.unsure_below, numbers[:, -1] > NOVEL_ABOVE
+        chosen = probabilities.argmax(axis=1) * len(_STATES) + np.where(is_novel, 2, is_unsure)
+        np.multiply(numbers, _MICRO, out=numbers)
+        np.divide(np.rint(numbers, out=numbers), _MICRO, out=numbers)
+        np.minimum(numbers[:, 0], 1.0, out=numbers[:, 0])
+        np.maximum(numbers[:, -1], 0.0, out=numbers[:, -1])
+        texts = orjson.dumps(numbers.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+        templates, found = self._templates, list[Verdict | None]()
+        at = 0
+        sure, far = numbers[:, 0].tolist(), numbers[:, -1].tolist()
+        for index, confidence, distance, good in zip(chosen.tolist(), sure, far, finite.tolist(), strict=True):
+            label, state, template = templates[index]
+            stop = at + n_columns
+            found.append((label, state, template % tuple(texts[at:stop]), confidence, distance) if good else None)
+            at = stop
         return found
-
-    @property
-    def incomplete(self) -> Verdict:
-        """What is said of a window of which too little is there, or that the model could not answer."""
-        return self._incomplete
 
     def payload(self, text: DeviceText, window: ClosedWindow, verdict: Verdict) -> bytes:
         """The label event of one window."""
         index = window.index
-        is_whole = window.present >= 1.0 and not window.stuck and not window.clipped
-        return b"".join(
-            (
-                text.head,
-                b"%d" % index,
-                text.middle,
-                self._windows.get(index) or self._window(index),
-                self._whole
-                if is_whole and window.n_samples == self._spec.window_length
-                else _quality(
-                    window.n_samples, window.present, window.longest_gap_s, window.stuck, window.clipped
-                ),
-                verdict[2],
-                self._tail,
-            )
-        )
+        number, times = self._windows.get(index) or self._window(index)
+        if window.n_samples == self._length and window.present >= 1.0 and not window.stuck and not window.clipped:
+            quality = self._whole
+        else:
+            quality = _quality(window.n_samples, window.present, window.longest_gap_s, window.stuck, window.clipped)
+        return b"".join((text.head, number, text.middle, times, quality, verdict[2]))
 
     # ------------------------------------------------------------------ the parts
 
-    def _window(self, index: int) -> bytes:
-        """From the time of the event to the end of the window's times; all devices share the grid."""
+    def _window(self, index: int) -> tuple[bytes, bytes]:
+        """The index, and the JSON from the time of the event to the end of the window's times."""
         first, rate = index * self._spec.hop_length, self._spec.sampling_rate_hz
         start = format_timestamp(point_time_ns(first, rate))
         end = format_timestamp(point_time_ns(first + self._spec.window_length, rate))
         if len(self._windows) >= _HELD_WINDOWS:
             self._windows.clear()
-        part = f'{end}","window":{{"index":{index},"start":"{start}","end":"{end}",'.encode()
-        self._windows[index] = part
-        return part
+        times = f'{end}","window":{{"index":{index},"start":"{start}","end":"{end}",'
+        parts = self._windows[index] = (b"%d" % index, times.encode())
+        return parts
+
+    def _template(self, label: str, state: LabelState) -> bytes:
+        """What is said with this label and state; ``%b`` stands for confidence, probabilities and novelty."""
+        named = b",".join(orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in self._card.classes)
+        text = orjson.dumps(label).replace(b"%", b"%%")
+        said = b'{"label":' + text + b',"confidence":%b,"probabilities":{' + named + b'},"novelty":%b}'
+        return self._said(said, state, self._tail.replace(b"%", b"%%"))
+
+    def _said(self, outcome: bytes, state: LabelState, tail: bytes | None = None) -> bytes:
+        return outcome[1:-1] + b',"state":"' + state.encode() + b'"' + (self._tail if tail is None else tail)
 
 
 def _quality(
@@ -169,20 +185,3 @@ def _quality(
         },
     }
     return orjson.dumps(facts)[1:] + b","
-
-
-def _outcome(
-    label: str | None,
-    confidence: float | None,
-    probabilities: dict[str, float] | None,
-    novelty: float | None,
-    state: LabelState,
-) -> bytes:
-    outcome = {
-        "label": label,
-        "confidence": confidence,
-        "probabilities": probabilities,
-        "novelty": novelty,
-        "state": state,
-    }
-    return orjson.dumps(outcome)[1:-1]

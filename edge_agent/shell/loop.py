@@ -8,13 +8,20 @@ session left at the broker.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import logging
 import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from types import FrameType
+
+import numpy as np
+import onnxruntime
+import orjson
+import paho.mqtt
+import pydantic
 
 from edge_agent import __version__
 from edge_agent.config import AgentConfig
@@ -22,11 +29,12 @@ from edge_agent.engine import Engine, Event
 from edge_agent.shell.acknowledgements import Acknowledgements
 from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.barrier import BarrierClock
-from edge_agent.shell.delivery import Outbox, Outgoing
+from edge_agent.shell.delivery import FAILURE, Outbox, Outgoing
 from edge_agent.shell.durable import Durable
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.mqtt_link import BURST_MESSAGES, Burst, MqttLink
 from edge_agent.shell.publish_packets import Packet
+from edge_agent.shell.self_test import SelfTest
 from edge_agent.shell.service import Reloads, Service
 from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
@@ -41,7 +49,15 @@ _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _DISK_S = 5.0
 _PACKET_OVERHEAD_BYTES = 16
-_LIBRARIES = ("numpy", "onnxruntime", "orjson", "paho-mqtt", "pydantic")
+_since_ns = attrgetter("since_ns")
+# Each tells its version itself: asking importlib.metadata would search the disk at every start.
+_LIBRARIES = {
+    "numpy": np.__version__,
+    "onnxruntime": onnxruntime.__version__,
+    "orjson": orjson.__version__,
+    "paho-mqtt": paho.mqtt.__version__,
+    "pydantic": pydantic.VERSION,
+}
 
 
 class Agent:
@@ -100,6 +116,7 @@ class Agent:
             spool=self._disk.spool,
         )
         self._barrier = BarrierClock()
+        self._self_test = SelfTest(self._barrier_topic, config.filters())
         self._writer = EventWriter(config.gateway.id, pipelines, config.limits.devices)
         self._limit = RateLimit()
         self._dead_letters: Counter[str] = Counter()
@@ -148,6 +165,7 @@ class Agent:
         if not self._link.is_connected:
             found.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}")
         found += [f"the broker refuses the subscription to {text}" for text in self._link.refused]
+        found += self._self_test.problems()
         if self._outbox.is_full:
             found.append(f"{self._outbox.waiting} labels wait for the broker: the intake is paused")
         if self._disk.state.problem:
@@ -235,7 +253,11 @@ class Agent:
         if link.not_accepted:
             refusals, link.not_accepted = link.not_accepted, []
             for mid, reason in refusals:
-                self._barrier.confirmed(mid, time.monotonic_ns())
+                if reason < FAILURE:
+                    self._barrier.confirmed(mid, time.monotonic_ns())
+                elif (topic := outbox.topic_of(mid)) is not None:
+                    self._barrier.refused(mid)
+                    self._self_test.refused(topic, reason)
                 outbox.confirmed(mid, reason, now_s)
         if link.is_replaced:
             link.is_replaced = False
@@ -250,6 +272,7 @@ class Agent:
             self._barrier.reset()
             if self._journal is not None:
                 self._journal.connected(is_session_kept=link.has_session)
+            self._self_test.connected(now_s)
             self._say_hello()
 
     def _take_inbox(self) -> None:
@@ -296,6 +319,7 @@ class Agent:
             _, payload, _, is_retained = packets[at]
             clock_ns = None if is_retained else self._barrier.echoed(payload)
             if clock_ns is not None:
+                self._self_test.echoed()
                 events += self._engine.tick(clock_ns)
             done = at + 1
         self._feed(packets[done:] if done else packets, burst, number + done, events)
@@ -314,6 +338,7 @@ class Agent:
                 journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
         if packets:
             self._barrier.heard()
+            self._self_test.heard(time.monotonic())
             events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
 
     def _send(self, now_s: float) -> None:
@@ -328,7 +353,7 @@ class Agent:
         messages = outbox.take(now_s, room)
         if not messages:
             return
-        for message in link.send(messages, newest=[outbox.is_retained(message) for message in messages]):
+        for message in link.send(messages, newest=outbox.newest_of(messages)):
             self._bury_too_large(message)
             outbox.withdraw(message)
             outbox.give_up(message, "too_large")
@@ -352,10 +377,10 @@ class Agent:
 
     def _handed_over(self, messages: list[Outgoing]) -> None:
         """Measure how long labels took to get here; those of one burst are counted at once."""
-        now_ns = time.monotonic_ns()
-        waited = Counter([message.since_ns for message in messages if message.since_ns and not message.is_dup])
-        for since_ns, n_labels in waited.items():
-            self._writer.tally.handed_over((now_ns - since_ns) / 1e9, n_labels)
+        now_ns, tally = time.monotonic_ns(), self._writer.tally
+        for since_ns, same in groupby(messages, _since_ns):
+            if since_ns:
+                tally.handed_over((now_ns - since_ns) / 1e9, sum(1 for _ in same))
 
     def _bury_too_large(self, message: Outgoing) -> None:
         most = self._link.max_packet_bytes
@@ -399,8 +424,10 @@ class Agent:
     def _prove_broker(self) -> None:
         link, now_ns = self._link, time.monotonic_ns()
         if not link.is_connected:
+            self._self_test.lost()
             return
-        if self._barrier.is_stalled(now_ns) and len(self._owed):
+        self._self_test.turn(now_ns / 1e9)
+        if self._barrier.is_stalled(now_ns) and len(self._owed) and self._self_test.state == "passed":
             self._barrier.reset()
             n_owed = self._owed.halve_bound()
             log.warning(
@@ -444,7 +471,7 @@ class Agent:
             started=format_timestamp(self._started_ns),
             config_sha256=hashlib.sha256(self._config.digest_source().encode()).hexdigest(),
             pipelines=[assembled.info for assembled in self._pipelines],
-            libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+            libraries=_LIBRARIES,
         )
 
     def _say_hello(self) -> None:
@@ -494,6 +521,7 @@ class Agent:
                 )
                 for name, n_messages in counters.messages_of.items()
             },
+            self_test=self._self_test.state,
             reloads=dict(self._reloads.done),
             reloads_refused=self._reloads.refused,
             state_free_bytes=self._disk.space.free_bytes,
@@ -523,17 +551,22 @@ class Agent:
         self._keep_account(now_s)
         if self._link.is_connected:
             self._publish_metrics(now_s)
-            successor = None if self._is_stopping else self._successor
-            if successor is None or not _same_session(self._config, successor):
-                self._say("availability", Availability(state="offline").model_dump_json())
-            else:
-                kept = successor.filters()
-                self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
-            self._drain(_GOODBYE_S)
+            self._say_goodbye()
         self._link.close(time.monotonic() + _GOODBYE_S)
         self._disk.close(_DISK_S)
         log.info("stopped%s", "" if is_drained else "; what was not confirmed is labelled again at the next start")
         return 0
+
+    def _say_goodbye(self) -> None:
+        successor = self._successor
+        is_followed = successor is not None and _same_session(self._config, successor)
+        if successor is not None and is_followed:
+            kept = successor.filters()
+            self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
+            self._drain(_GOODBYE_S)
+        if self._is_stopping or not is_followed:
+            self._say("availability", Availability(state="offline").model_dump_json())
+            self._drain(_GOODBYE_S)
 
     def _drain(self, longest_s: float) -> bool:
         """Bring home what is on the way; False if the time was up or there is no broker."""

@@ -36,7 +36,23 @@ _PRIVATE_NAMES = (
 )
 
 
-class FastClient(Client):
+class _RememberingClient(Client):
+    """paho's client, which logs why a connection ended and forgets it; here it can be asked."""
+
+    trouble = ""
+    """What the socket said when it ended; empty where the other side simply closed it."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            return super()._sock_recv(bufsize)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.trouble = str(error)
+            raise
+
+
+class FastClient(_RememberingClient):
     """paho's client with a fast way in and out: 64 KiB of the socket at a time, whole packets taken out at once.
 
     paho reads single bytes, builds several objects for each message and a lock for each label, most of the cost of a

@@ -147,7 +147,12 @@ def topic_field(topic: str) -> bytes:
 
 
 def publish_parts(  # noqa: PLR0917 - the fields of one packet, in its order
-    topic: bytes, payload: bytes, mid: int, retain: bool, is_dup: bool, is_5: bool  # noqa: FBT001
+    topic: bytes,
+    payload: bytes,
+    mid: int,
+    retain: bool,
+    is_dup: bool,
+    is_5: bool,  # noqa: FBT001
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """A PUBLISH in four pieces to be joined: fixed header, topic, identifier with empty properties, payload.
 

@@ -186,7 +186,8 @@ class Tally:
         self._seen.move_to_end(key)
         if len(self._seen) > MAX_DEVICES:
             self._seen.popitem(last=False)
-        self._fresh.append(key)
+        if len(self._fresh) < MAX_LATENCIES:
+            self._fresh.append(key)
 
 
 def _end_s(spec: WindowSpec, index: int) -> float:

@@ -161,7 +161,11 @@ class EventWriter:
     def _write_capture(self, ready: _Ready, event: WindowReady, states: list[str]) -> Outgoing:
         gateway, pipeline, device, index = self._gateway, event.pipeline, event.device, event.window.index
         capture = capture_of(ready.spec, event.window, gateway=gateway, pipeline=pipeline, device=device)
-        self._count(ready, event, (None, capture.state, None, None), states)
+        states.append(capture.state)
+        ready.labels.append(None)
+        ready.newest = index
+        if self.tally.is_watched:
+            self.tally.window(event, ready.spec, (None, capture.state, None, None))
         payload = capture.model_dump_json(by_alias=True).encode()
         return self._outgoing("capture", device, payload, (pipeline, device, index))
 
@@ -176,28 +180,18 @@ class EventWriter:
         since_ns: int,
     ) -> None:
         pipeline, name, window = event.pipeline, event.device, event.window
-        verdict = json.incomplete if verdict is None else verdict
-        label, state, _, confidence, novelty = verdict
-        self._count(ready, event, (label, state, confidence, novelty), states)
-        device = json.device(name)
-        payload, key = json.payload(device, window, verdict), (pipeline, name, window.index)
+        label, state, _, confidence, novelty = verdict = verdict or json.incomplete
+        states.append(state)
+        ready.labels.append(label)
+        ready.newest = window.index
+        if self.tally.is_watched:
+            self.tally.window(event, ready.spec, (label, state, confidence, novelty))
+        device, key = json.device(name), (pipeline, name, window.index)
+        payload = json.payload(device, window, verdict)
         out.append(Outgoing("label", device.label_topic, payload, _LABEL_RETAINED, key, since_ns=since_ns))
         if device.said != (label, state):
             device.said = (label, state)
             out.append(Outgoing("event", device.event_topic, payload, _EVENT_RETAINED, key))
-
-    def _count(
-        self,
-        ready: _Ready,
-        event: WindowReady,
-        answer: tuple[str | None, str, float | None, float | None],
-        states: list[str],
-    ) -> None:
-        states.append(answer[1])
-        ready.labels.append(answer[0])
-        ready.newest = event.window.index
-        if self.tally.is_watched:
-            self.tally.window(event, ready.spec, answer)
 
     def _write_gap(self, event: Gap) -> Outgoing:
         self.tally.gap(event.pipeline)

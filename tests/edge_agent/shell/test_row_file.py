@@ -153,7 +153,7 @@ def test_full_file_that_is_no_ring_says_so_and_goes_on_when_there_is_room(
     assert not rows.flush(20.0, 1.0), "there is room for a part"
     rows.remove_below(900, 0.0)
     assert rows.flush(20.0, 2.0)
-    assert not rows.is_full
+    assert (rows.is_full, rows.problem) == (False, "")
     assert numbers(tmp_path / "a.sqlite3") == list(range(900, 1_000))
     assert [record.levelname for record in caplog.records].count("ERROR") <= 2
 
@@ -264,7 +264,6 @@ def test_killed_at_random_moments_keeps_every_row_that_was_reported(tmp_path: Pa
         kept = numbers(copy)
         assert kept[-1] >= reported, "a row that was reported as committed is gone"
         assert kept == list(range(kept[0], kept[-1] + 1)), "a hole"
-        assert kept[0] <= max(0, kept[-1] + 1 - 1_900)
         written = kept[-1]
         for part in tmp_path.glob("copy.sqlite3*"):
             part.unlink()
