@@ -87,6 +87,19 @@ def test_labels_that_wait_reach_the_disk_and_settle_their_windows(tmp_path: Path
     assert outbox.settled == [("p", "pump-1", 1), ("p", "pump-1", 2)]
 
 
+def test_broker_that_stood_still_gets_the_rest_without_a_new_connection(tmp_path: Path, writer: DiskWriter) -> None:
+    spool = spool_in(tmp_path, writer)
+    outbox = outbox_on(spool)
+    outbox.keep_safe(0.0)
+    outbox.put_all([label(index) for index in range(5)])
+    first, _ = outbox.take(0.0, 2)
+    now_s = settle_on_disk(outbox, writer, SHELTER_AFTER_S)
+    assert [message.payload for message in outbox.take(now_s, 3)] == [b"2"], "the broker has room for one"
+    now_s = settle_on_disk(outbox, writer, now_s + SHELTER_AFTER_S)
+    outbox.accepted_all([first.mid], now_s, lambda _since, _n: None)
+    assert [payload for payload, _ in deliver(outbox, now_s)] == ["3", "4"]
+
+
 def test_labels_of_the_last_run_go_first_and_do_not_replace_newer_retained_ones(
     tmp_path: Path, writer: DiskWriter
 ) -> None:
@@ -176,6 +189,7 @@ def test_disk_that_takes_nothing_keeps_labels_in_memory_and_unsettled(tmp_path: 
     disk = FailingDisk(1, 10**9, sqlite3.SQLITE_IOERR)
     spool = spool_in(tmp_path, writer, connect=disk)
     outbox = outbox_on(spool)
+    outbox.keep_safe(0.0)
     outbox.put_all([label(index) for index in range(30)])
     now_s = settle_on_disk(outbox, writer, SHELTER_AFTER_S)
     assert spool.problem
