@@ -113,9 +113,7 @@ class Engine:
         packet = (topic.encode("utf-8", "surrogatepass"), payload, None, retained)
         return self.receive_burst((packet,), wall_ns=wall_ns, clock_ns=clock_ns, number=number)
 
-    def receive_burst(
-        self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int
-    ) -> list[Event]:
+    def receive_burst(self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int) -> list[Event]:
         """Take the messages of one read; return what they led to, in their order. Never raises, whatever the bytes.
 
         Parameters
@@ -249,7 +247,9 @@ class Engine:
         except UnicodeDecodeError:
             events.append(self._reject(_text(topic), None, "bad_topic", "a topic in UTF-8 expected"))
             return None
-        matching = {pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None}
+        matching = {
+            pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None
+        }
         route: Route | None = None
         for pipeline in reversed(matching.values()):
             route = Route(pipeline, also=route)
