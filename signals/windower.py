@@ -26,25 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals.block import Block, FloatArray, IntArray
+from signals.doubt import LEAP_S, Doubt, patience_ns
 from signals.grid import TIE_MARGIN, grid_position, grid_positions, nearest_point, uniform_positions
 from signals.marks import Carry, MarkStore, Samples, Store
 from signals.nearest import NearestStore
 from signals.plan import CutPlan, plan_of
-from signals.quality import longest_gap, stuck_and_clipped
+from signals.quality import presence, stuck_and_clipped
 from signals.steady import CountedTime
 from signals.window import Closed, ClosedWindow, SampleCounts, SkippedWindows, WindowSpec
 
 _MAX_HELD_WINDOWS = 1000
 """At most this many windows in a row are filled from held values alone; then the stretch is declared as a gap."""
-
-CLOCK_STEP_S = 10.0
-"""A device from which only late samples came for this long (receipt clock) has set its clock back; it starts anew."""
-
-LEAP_S = 86_400.0
-"""A device whose time moves on by more than this at once has set its clock, or one message lies.
-
-It is believed, and the windows between are declared in one range. If the next samples go on where it was before, it is
-not: then the device is taken back at once instead of after ``CLOCK_STEP_S``, but not again before that has passed."""
 
 _NS = 1_000_000_000
 _TIE = 0.5 - TIE_MARGIN
@@ -83,20 +75,17 @@ class DeviceWindows:
         "_carried",
         "_check_at",
         "_closed_through",
+        "_doubt",
         "_first_point",
         "_gap_first",
         "_gap_reason",
         "_in_time",
         "_is_spent",
-        "_late_first",
-        "_late_since_ns",
-        "_leap",
         "_new_at",
         "_newest",
         "_newest_clock_ns",
         "_next",
         "_plan",
-        "_returned_ns",
         "_steady",
         "_store",
         "_touched",
@@ -122,12 +111,10 @@ class DeviceWindows:
         self._store: NearestStore | MarkStore | None = None
         self._steady: CountedTime | None = None
         self._touched = 0  # bit i: window next + i has a sample
-        self._next = self._first_point = self._newest = self._newest_clock_ns = self._late_first = 0
+        self._next = self._first_point = self._newest = self._newest_clock_ns = 0
         self._gap_first: int | None = None
         self._gap_reason = "no_samples"
-        self._late_since_ns: int | None = None
-        self._leap: tuple[int, int] | None = None  # grid points: from where to where
-        self._returned_ns: int | None = None
+        self._doubt: Doubt | None = None
         self._in_time = self._is_spent = self.is_flowing = False
         # While samples flow without a hole: grid points at which a new window begins, at which closing must be looked
         # at, and from which on every value is known to be there.
@@ -136,15 +123,12 @@ class DeviceWindows:
     @property
     def is_doubted(self) -> bool:
         """Whether the last samples were so late that their clock may have been set back: dropped, or declared soon."""
-        return (
-            self._late_since_ns is not None
-            and self._in_time
-            and (self._newest - self._late_first) > self._doubted_points()
-        )
+        return self._doubt is not None and self._in_time and self._doubt.is_far(self._plan, self._newest)
 
     def doubt_ends_ns(self) -> int:
         """The clock at which doubted samples are taken for late ones, if nothing else came."""
-        return (self._late_since_ns or 0) + int(self._patience_s() * 1e9)
+        since_ns = None if self._doubt is None else self._doubt.late_since_ns
+        return (since_ns or 0) + patience_ns(self._plan, in_time=self._in_time)
 
     @property
     def nbytes(self) -> int:
@@ -369,7 +353,7 @@ class DeviceWindows:
         self.is_flowing = (
             isinstance(store, NearestStore)
             and self._in_time
-            and self._late_since_ns is None
+            and (self._doubt is None or self._doubt.late_since_ns is None)
             and store.start <= newest + 1 == store.stop
         )
         self._look_up()
@@ -404,7 +388,7 @@ class DeviceWindows:
                 before = self._newest
                 self._close(int(times[at]), out, by_clock=False, before=self._first_window_of(int(points[at])))
                 if self._in_time and points[at] - before > LEAP_S * plan.rate:
-                    self._leap, self._gap_reason = (before, int(points[at])), "clock_step"
+                    self._doubted().leap, self._gap_reason = (before, int(points[at])), "clock_step"
                     self.counts.clock_steps += 1
             stop = at + int(np.searchsorted(points[at:], store.start + plan.span))
             if plan.spec.policy == "linear":
@@ -413,7 +397,9 @@ class DeviceWindows:
             self.counts.placed += new
             self.counts.duplicate += seen
             self._touch(points[at:stop])
-            self._late_since_ns, self._in_time = None, True
+            self._in_time = True
+            if self._doubt is not None:
+                self._doubt.late_since_ns = None
             if times[stop - 1] >= self._newest:
                 self._newest, self._newest_clock_ns = int(times[stop - 1]), clock_ns
             self._close(self._newest, out, by_clock=False)
@@ -448,52 +434,32 @@ class DeviceWindows:
                 self._touched |= bit
                 self.newly_touched.append(index)
 
+    def _doubted(self) -> Doubt:
+        if self._doubt is None:
+            self._doubt = Doubt()
+        return self._doubt
+
     def _step_back(self, point: int, time: int, clock_ns: int, out: list[Closed]) -> bool:
         """Whether the device was anchored anew: nothing but late samples has come for a while, or a leap was a lie."""
-        if self._leap is not None and self._is_back(point, clock_ns):
-            out.extend(self.flush())
-            self._leap, self._returned_ns = None, clock_ns
-            self._anchor(point, time, clock_ns)
-            return True
-        if self._late_since_ns is None:
-            self._late_since_ns, self._late_first = clock_ns, point
+        doubt = self._doubted()
+        lost = first = self._first_window_of(point)
+        if doubt.is_back(self._plan, point, self._newest, clock_ns):
+            doubt.returned_ns = clock_ns
+        elif doubt.late_since_ns is None:
+            doubt.late_since_ns, doubt.late_first = clock_ns, point
             return False
-        if clock_ns - self._late_since_ns < self._patience_s() * 1e9:
+        elif clock_ns - doubt.late_since_ns < patience_ns(self._plan, in_time=self._in_time):
             return False
+        else:
+            lost = self._first_window_of(doubt.late_first)
         out.extend(self.flush())
-        first, lost = self._first_window_of(point), self._first_window_of(self._late_first)
         if lost < first:
             out.append(SkippedWindows(lost, first - 1, "clock_step"))
-        self._leap = None
-        self._anchor(point, time, clock_ns)
-        return True
-
-    def _is_back(self, point: int, clock_ns: int) -> bool:
-        """Whether a late sample goes on where the device was before a leap that did not last for a window."""
-        if self._leap is None or (
-            self._returned_ns is not None and clock_ns - self._returned_ns < CLOCK_STEP_S * _NS
-        ):
-            return False
-        before, leapt_to = self._leap
-        return abs(point - before) <= self._plan.span and self._newest - leapt_to < self._plan.length
-
-    def _anchor(self, point: int, time: int, clock_ns: int) -> None:
-        """Begin anew at a sample, on another clock."""
         self.counts.clock_steps += 1
-        self._next = self._first_window_of(point)
-        self._gap_first = self._late_since_ns = None
-        self._newest, self._newest_clock_ns = time, clock_ns
-        self._open(self._next, point, None)
-
-    def _patience_s(self) -> float:
-        """How long only late samples may come before the device's clock is taken to be set back."""
-        patience_s = max(CLOCK_STEP_S, self._plan.length / self._plan.rate)
-        # after a restart the broker may deliver a long tail that was labelled before
-        return patience_s if self._in_time else 6 * patience_s
-
-    def _doubted_points(self) -> float:
-        """A sample that is later than this is hardly one that the broker only delivers again."""
-        return self._patience_s() * self._plan.rate + 2 * self._plan.span
+        doubt.leap = doubt.late_since_ns = self._gap_first = None
+        self._next, self._newest, self._newest_clock_ns = first, time, clock_ns
+        self._open(first, point, None)
+        return True
 
     # ------------------------------------------------------------------ closing
 
@@ -592,21 +558,11 @@ class DeviceWindows:
 
     def _emit(self, values: FloatArray, missing: NDArray[np.bool_], out: list[Closed]) -> None:
         plan = self._plan
-        whole = not missing.any()
         stuck, clipped = self._stuck_and_clipped(values)
         index = self._pass_window(out)
-        out.append(
-            ClosedWindow(
-                index=index,
-                values=values,
-                n_samples=plan.length if whole else int((~missing.all(axis=0)).sum()),
-                present=1.0 if whole else float(1.0 - missing.mean()),
-                longest_gap_s=0.0 if whole else longest_gap(missing) / plan.rate,
-                stuck=stuck,
-                clipped=clipped,
-                carry=self._opened().carry(self._floor(self._next)),
-            )
-        )
+        n_samples, present, longest_gap_s = presence(missing, plan.rate)
+        carry = self._opened().carry(self._floor(self._next))
+        out.append(ClosedWindow(index, values, n_samples, present, longest_gap_s, stuck, clipped, carry))
 
     def _stuck_and_clipped(self, values: FloatArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
         spec = self._plan.spec

@@ -252,7 +252,9 @@ class Engine:
         except UnicodeDecodeError:
             events.append(self._reject(_text(topic), None, "bad_topic", "a topic in UTF-8 expected"))
             return None
-        matching = {pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None}
+        matching = {
+            pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None
+        }
         route: Route | None = None
         for pipeline in reversed(matching.values()):
             route = Route(pipeline, also=route)

@@ -82,11 +82,16 @@ RUBBISH = [
 def test_a_burst_gives_what_its_messages_give_one_by_one_on_either_way(
     packets: list[Packet], cuts: list[int], max_devices: int
 ) -> None:
-    limits = {"max_devices": max_devices, "max_payload_bytes": 500}
-    burst = Engine([pipeline(), pipeline("q", window_length=6, hop_length=3)], **limits)
-    single = Engine([pipeline(), pipeline("q", window_length=6, hop_length=3)], **limits)
+    burst = Engine(
+        [pipeline(), pipeline("q", window_length=6, hop_length=3)], max_devices=max_devices, max_payload_bytes=500
+    )
+    single = Engine(
+        [pipeline(), pipeline("q", window_length=6, hop_length=3)], max_devices=max_devices, max_payload_bytes=500
+    )
     checked = Engine(
-        [pipeline(is_short=False), pipeline("q", is_short=False, window_length=6, hop_length=3)], **limits
+        [pipeline(is_short=False), pipeline("q", is_short=False, window_length=6, hop_length=3)],
+        max_devices=max_devices,
+        max_payload_bytes=500,
     )
     at = turn = 0
     while at < len(packets):
@@ -187,7 +192,9 @@ def test_samples_of_a_counter_that_began_anew_are_not_acknowledged_before_they_a
     engine = Engine([pipeline()])
     accept(engine, engine.receive_burst([packet("a", 10_000, 8)], wall_ns=0, clock_ns=0, number=0))
     for second in range(10):
-        events = engine.receive_burst([packet("a", 10 * second, 10)], wall_ns=0, clock_ns=second * NS, number=1 + second)
+        events = engine.receive_burst(
+            [packet("a", 10 * second, 10)], wall_ns=0, clock_ns=second * NS, number=1 + second
+        )
         assert events == []
         assert engine.acknowledgeable(2 + second) == 1
     events = engine.receive_burst([packet("a", 100, 10)], wall_ns=0, clock_ns=10 * NS, number=11)
