@@ -300,7 +300,10 @@ class AgentConfig(ConfigContract):
     def problems(self) -> list[str]:
         """What pydantic cannot see: names given twice, topics that would feed the agent its own words."""
         found = []
-        if self.delivery.mode == "journal" and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes:
+        if (
+            self.delivery.mode == "journal"
+            and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes
+        ):
             found.append(
                 f"delivery.journal_bytes: at least {_JOURNAL_PAYLOADS} times limits.payload_bytes "
                 f"({_JOURNAL_PAYLOADS * self.limits.payload_bytes}) expected, got {self.delivery.journal_bytes}"

@@ -40,6 +40,12 @@ _MAX_HELD_WINDOWS = 1000
 CLOCK_STEP_S = 10.0
 """A device from which only late samples came for this long (receipt clock) has set its clock back; it starts anew."""
 
+LEAP_S = 86_400.0
+"""A device whose time moves on by more than this at once has set its clock, or one message lies.
+
+It is believed, and the windows between are declared in one range. If the next samples go on where it was before, it is
+not: then the device is taken back at once instead of after ``CLOCK_STEP_S``, but not again before that has passed."""
+
 _NS = 1_000_000_000
 _TIE = 0.5 - TIE_MARGIN
 _FLOAT = np.dtype(np.float32)
@@ -84,11 +90,13 @@ class DeviceWindows:
         "_is_spent",
         "_late_first",
         "_late_since_ns",
+        "_leap",
         "_new_at",
         "_newest",
         "_newest_clock_ns",
         "_next",
         "_plan",
+        "_returned_ns",
         "_steady",
         "_store",
         "_touched",
@@ -118,6 +126,8 @@ class DeviceWindows:
         self._gap_first: int | None = None
         self._gap_reason = "no_samples"
         self._late_since_ns: int | None = None
+        self._leap: tuple[int, int] | None = None  # grid points: from where to where
+        self._returned_ns: int | None = None
         self._in_time = self._is_spent = self.is_flowing = False
         # While samples flow without a hole: grid points at which a new window begins, at which closing must be looked
         # at, and from which on every value is known to be there.
@@ -391,7 +401,11 @@ class DeviceWindows:
                 continue
             if points[at] >= store.start + plan.span:
                 # a jump: what is over closes first, so that the open stretch never grows beyond its span
+                before = self._newest
                 self._close(int(times[at]), out, by_clock=False, before=self._first_window_of(int(points[at])))
+                if self._in_time and points[at] - before > LEAP_S * plan.rate:
+                    self._leap, self._gap_reason = (before, int(points[at])), "clock_step"
+                    self.counts.clock_steps += 1
             stop = at + int(np.searchsorted(points[at:], store.start + plan.span))
             if plan.spec.policy == "linear":
                 stop = min(stop, at + self._step(times[at:]))
@@ -435,7 +449,12 @@ class DeviceWindows:
                 self.newly_touched.append(index)
 
     def _step_back(self, point: int, time: int, clock_ns: int, out: list[Closed]) -> bool:
-        """Whether the device was anchored anew, because nothing but late samples has come for a while."""
+        """Whether the device was anchored anew: nothing but late samples has come for a while, or a leap was a lie."""
+        if self._leap is not None and self._is_back(point, clock_ns):
+            out.extend(self.flush())
+            self._leap, self._returned_ns = None, clock_ns
+            self._anchor(point, time, clock_ns)
+            return True
         if self._late_since_ns is None:
             self._late_since_ns, self._late_first = clock_ns, point
             return False
@@ -445,11 +464,26 @@ class DeviceWindows:
         first, lost = self._first_window_of(point), self._first_window_of(self._late_first)
         if lost < first:
             out.append(SkippedWindows(lost, first - 1, "clock_step"))
-        self.counts.clock_steps += 1
-        self._next, self._gap_first, self._late_since_ns = first, None, None
-        self._newest, self._newest_clock_ns = time, clock_ns
-        self._open(first, point, None)
+        self._leap = None
+        self._anchor(point, time, clock_ns)
         return True
+
+    def _is_back(self, point: int, clock_ns: int) -> bool:
+        """Whether a late sample goes on where the device was before a leap that did not last for a window."""
+        if self._leap is None or (
+            self._returned_ns is not None and clock_ns - self._returned_ns < CLOCK_STEP_S * _NS
+        ):
+            return False
+        before, leapt_to = self._leap
+        return abs(point - before) <= self._plan.span and self._newest - leapt_to < self._plan.length
+
+    def _anchor(self, point: int, time: int, clock_ns: int) -> None:
+        """Begin anew at a sample, on another clock."""
+        self.counts.clock_steps += 1
+        self._next = self._first_window_of(point)
+        self._gap_first = self._late_since_ns = None
+        self._newest, self._newest_clock_ns = time, clock_ns
+        self._open(self._next, point, None)
 
     def _patience_s(self) -> float:
         """How long only late samples may come before the device's clock is taken to be set back."""

@@ -9,7 +9,7 @@ from schemas.topics import TopicTemplate
 from signals.block import DecodeError
 from signals.codecs.refusal import shown
 
-_REMEMBERED_TOPICS = 4096
+_REMEMBERED_TOPICS = 1024
 _MAX_REMEMBERED_CHARACTERS = 256
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from schemas.mapping import BinaryTime
 
 _FLOAT = np.dtype(np.float32)
-_INFINITY = float("inf")
+_FALSE = b"\0"
 _LEAST_HZ = 0.1
 
 
@@ -106,7 +106,7 @@ def read_frames(
             return None
         if is_ready:
             values = np.frombuffer(payload, _FLOAT, -1, header_bytes)
-            if not values.dot(values) < _INFINITY:  # NaN, infinity, or numbers beyond 1e19: to be looked at one by one
+            if _FALSE in np.isfinite(values).tobytes():  # a search in bytes takes half the time of ``all``
                 return None
             rows = payload[header_bytes:]
         else:

@@ -7,6 +7,7 @@ from tests.faults.faults import (
     AgentAway,
     AnyOf,
     BadLink,
+    BrokerAway,
     ConsumerAway,
     ConsumerLeaves,
     FullBrokerDisk,
@@ -21,7 +22,9 @@ from tests.faults.faults import (
     ResetLink,
     RestartBroker,
     StopBroker,
+    SwapModel,
 )
+from tests.faults.launcher import JOURNAL_POINTS
 from tests.faults.publisher import Manners
 from tests.faults.runner import Row
 from tests.faults.site import Setting
@@ -29,6 +32,7 @@ from tests.faults.site import Setting
 SLOWER = Setting(step_ms=20)
 """20 devices at 50 Hz: 1,000 messages a second, where the fault itself fills the queues."""
 
+_JOURNAL = Setting(broker=("autosave_interval 1",), overrides=("delivery.mode=journal",))
 _DISK = "disk"
 _WHOLE = (checks.covers, checks.nothing_silent, checks.nothing_wrong, checks.all_whole)
 _DECLARED = (checks.covers, checks.nothing_silent, checks.nothing_wrong)
@@ -56,13 +60,23 @@ ROWS: tuple[Row, ...] = (
         setting=Setting(),
     ),
     Row(
+        "R1a",
+        "agent away at full rate",
+        "killed, 8 to 12 s down at 4,000 messages/s, started: 40,000 messages come at once",
+        "as R1, drains",
+        lambda folder: AgentAway((8.0, 12.0)),
+        (*_WHOLE, checks.drains),
+        long=3,
+        pause_s=(2.0, 3.0),
+    ),
+    Row(
         "R2",
         "agent SIGKILL at each point",
         "at a named point of the loop, at a call drawn for each",
         "as R1",
         lambda folder: KillAtPoints(),
         (*_WHOLE, checks.struck_all_points),
-        long=36,
+        long=44,
         pause_s=(0.0, 0.3),
     ),
     Row(
@@ -115,6 +129,15 @@ ROWS: tuple[Row, ...] = (
         long=20,
         short=1,
         setting=Setting(broker=("autosave_interval 1",)),
+    ),
+    Row(
+        "R4a",
+        "broker away, agent SIGKILL",
+        "broker stopped for 4 to 10 s, the agent killed and started meanwhile",
+        "silent 0",
+        lambda folder: BrokerAway((4.0, 10.0)),
+        _DECLARED,
+        long=4,
     ),
     Row(
         "R5",
@@ -222,7 +245,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "R10",
         "handler raises on 1 % of messages",
-        "launcher: `Engine.receive` raises, for the same messages at each delivery",
+        "launcher: the decoder raises, for the same messages at each delivery",
         "silent 0; each one counted; no stall",
         lambda folder: Nothing(),
         (*_DECLARED, checks.drains, checks.counted_internal),
@@ -287,9 +310,9 @@ ROWS: tuple[Row, ...] = (
         "R15",
         "broker's disk full",
         "its store on 2 MB, filled to the last byte, the agent away; then SIGKILL",
-        "silent 0, the loss declared",
+        "silent 0, the loss declared; alarm",
         lambda folder: FullBrokerDisk(folder / _DISK, (3.0, 5.0)),
-        _DECLARED,
+        (*_DECLARED, checks.alarmed),
         long=3,
         setting=Setting(step_ms=20, broker=("autosave_interval 1",)),
         disk=("store", "2m"),
@@ -298,9 +321,9 @@ ROWS: tuple[Row, ...] = (
         "R16",
         "agent's disk full",
         "its state on 2 MB, filled; SIGKILL and start on the full disk",
-        "labels go on, silent 0",
+        "labels go on, silent 0; alarm",
         lambda folder: FullStateDisk(folder / _DISK, (1.0, 3.0)),
-        _WHOLE,
+        (*_WHOLE, checks.alarmed),
         long=3,
         short=1,
         setting=SLOWER,
@@ -310,22 +333,62 @@ ROWS: tuple[Row, ...] = (
         "R16a",
         "agent's disk read-only",
         "remounted; SIGKILL and start on it",
-        "labels go on, silent 0",
+        "labels go on, silent 0; alarm",
         lambda folder: ReadOnlyState(folder / _DISK, (1.0, 3.0)),
-        _WHOLE,
+        (*_WHOLE, checks.alarmed),
         long=3,
         setting=SLOWER,
         disk=("state", "2m"),
     ),
     Row(
+        "R17",
+        "journal mode, agent SIGKILL",
+        'as R1, with `delivery.mode = "journal"`',
+        "as R1",
+        lambda folder: KillAgent(),
+        _WHOLE,
+        long=20,
+        setting=_JOURNAL,
+    ),
+    Row(
+        "R17a",
+        "journal mode, agent and broker SIGKILL",
+        "as R4",
+        "silent 0",
+        lambda folder: KillBoth(),
+        _DECLARED,
+        long=10,
+        setting=_JOURNAL,
+    ),
+    Row(
+        "R17b",
+        "journal mode, agent SIGKILL at its commits",
+        "before and after a commit of the journal",
+        "as R1",
+        lambda folder: KillAtPoints(sorted(JOURNAL_POINTS)),
+        _WHOLE,
+        long=10,
+        setting=_JOURNAL,
+    ),
+    Row(
         "R19",
         "EIO on the n-th write of the state",
-        "launcher: `fsync`, `replace` fail at the n-th call and every third after it; agent killed too",
+        "launcher: every fifth `fsync`, `replace`, `pwrite` fails; agent killed too",
         "silent 0, no state that cannot be read",
         lambda folder: KillAgent(),
         (*_WHOLE, checks.state_readable),
         long=6,
-        setting=Setting(step_ms=20, orders={"disk": {"call": 2, "error": "EIO"}}),
+        setting=Setting(step_ms=20, orders={"disk": {"call": 3, "every": 5, "error": "EIO"}}),
+    ),
+    Row(
+        "R20",
+        "model swapped, agent SIGKILL",
+        "a new file in place, SIGHUP, killed within 0.6 s in four of five",
+        "every label is that of an installed model; silent 0; ends with the file in place",
+        lambda folder: SwapModel(),
+        (*_WHOLE, checks.runs_the_file),
+        long=50,
+        setting=SLOWER,
     ),
     Row(
         "R23",

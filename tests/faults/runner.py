@@ -157,4 +157,4 @@ def settle(site: Site) -> Verdict:
         if not verdict.silent and now_s - changed_s > _UNCHANGED_S:
             break
         time.sleep(_POLL_S)
-    return judge(site.plant, covered, site.testimony, site.predict)
+    return judge(site.plant, covered, site.testimony, site.models)

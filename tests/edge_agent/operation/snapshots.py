@@ -42,6 +42,13 @@ def metrics(**changes: Any) -> AgentMetrics:
         "reloads": {"swapped": 21, "replaced": 22},
         "reloads_refused": 23,
         "state_free_bytes": 24_000_000_000,
+        "self_test": "passed",
+        "spool_labels": 25,
+        "journal_messages": 26,
+        "journal_again": 27,
+        "journal_skipped": 28,
+        "broker_dropped": 29,
+        "alarms": ["disk_low"],
     }
     return AgentMetrics.model_validate(facts | changes)
 

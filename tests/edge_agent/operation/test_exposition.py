@@ -60,6 +60,8 @@ def test_counts_by_reason_carry_it_as_a_label() -> None:
     found = scrape()
     assert values(found["telltale_messages_rejected_total"]) == {"not_json": 3.0, "too_large": 2.0}
     assert values(found["telltale_outbox_dropped_total"]) == {"no_subscriber": 7.0}
+    assert values(found["telltale_alarm"]) == {"disk_low": 1.0}
+    assert found["telltale_self_test_passed"][0].value == 1.0
     assert values(found["telltale_windows_total"]) == {
         "labelled": 90.0,
         "unsure": 5.0,
