@@ -13,8 +13,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent import __version__
+
+if TYPE_CHECKING:
+    from edge_agent.shell.loop import Agent
 
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
@@ -85,6 +89,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    return prepare(arguments.config, arguments.overrides).run()
+
+
+def prepare(path: Path, overrides: Sequence[str] = ()) -> Agent:
+    """An agent that has read its configuration and proven its models, and has not yet asked for its broker.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration, a model or the state folder cannot be used.
+    """
     # What is made while starting stays: looking through it again and again for garbage would be a tenth of the start.
     gc.disable()
     from edge_agent.config_sources import load_config
@@ -93,18 +108,18 @@ def _run(arguments: argparse.Namespace) -> int:
     from edge_agent.shell.loop import Agent
     from schemas.errors import ConfigError
 
-    config = load_config(arguments.config, os.environ, arguments.overrides)
+    config = load_config(path, os.environ, overrides)
     start_log()
-    pipelines = assemble(config, str(arguments.config))
+    pipelines = assemble(config, str(path))
     try:
         agent = Agent(config, pipelines)
     except OSError as error:
-        folder = config.gateway.state_dir
-        problem = f"gateway.state_dir: a folder that can be written expected, got {folder}: {error.strerror}"
-        raise ConfigError(str(arguments.config), [problem]) from error
-    gc.freeze()
-    gc.enable()
-    return agent.run()
+        problem = f"gateway.state_dir: a folder that can be written expected, got {config.gateway.state_dir}"
+        raise ConfigError(str(path), [f"{problem}: {error.strerror}"]) from error
+    finally:
+        gc.freeze()
+        gc.enable()
+    return agent
 
 
 def _check(arguments: argparse.Namespace) -> int:
