@@ -130,7 +130,8 @@ def _check(arguments: argparse.Namespace) -> int:
     for assembled in assemble(config, str(arguments.config)):
         info = assembled.info
         topics = ", ".join(info.topics)
-        print(f"{info.name}: {info.model}, {info.sampling_rate_hz:g} Hz, {topics} -> {', '.join(info.classes)}")
+        answers = ", ".join(info.classes) or f"windows of {info.window_length} x {', '.join(info.channels)}"
+        print(f"{info.name}: {info.model}, {info.sampling_rate_hz:g} Hz, {topics} -> {answers}")
     print(f"{arguments.config}: good")
     return EXIT_OK
 

@@ -23,6 +23,8 @@ PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,
 
 _FOREIGN_DEVICE = "any-device"
 _READABLE_SECRET_BYTES = 4096
+_MAX_CAPTURED_VALUES = 131_072
+"""Half a MiB of float32: what every broker takes as one message, in base64."""
 
 
 class GatewayConfig(ConfigContract):
@@ -137,20 +139,89 @@ class StatusConfig(ConfigContract):
     metrics_interval_s: float = Field(
         default=60.0, gt=0.0, le=86_400.0, description="how often the counters are published"
     )
+    prometheus_port: int = Field(
+        default=0, ge=0, le=65_535, description="port of the Prometheus endpoint, 9464 is usual; 0 = none"
+    )
+    prometheus_host: Annotated[str, StringConstraints(min_length=1)] = Field(
+        default="127.0.0.1", description="address on which the Prometheus endpoint listens"
+    )
+    log_format: Literal["auto", "plain", "journal", "json"] = Field(
+        default="auto",
+        description="auto: journal where systemd reads standard error, else plain; json: one object a line",
+    )
+
+
+class ReloadConfig(ConfigContract):
+    """When a running agent takes up a changed configuration or model; SIGHUP always does."""
+
+    watch: bool = Field(
+        default=False, description="look once a second whether the configuration, a model or a certificate changed"
+    )
+
+
+class WindowConfig(ConfigContract):
+    """Windows to collect without a model: how the stream is cut and in which order its channels stand.
+
+    A pipeline with this table labels nothing. It publishes every window on ``{device}/capture``, to be kept, labelled
+    and fitted on.
+    """
+
+    channels: Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=128)]], Field(min_length=1)] = (
+        Field(description="channels of the mapping, in the order of the window")
+    )
+    sampling_rate_hz: float = Field(gt=0.0, le=1_000_000.0, description="grid points a second")
+    window_length: int = Field(ge=2, description="grid points of a window")
+    hop_length: int = Field(ge=1, description="grid points from one window to the next")
+    policy: Literal["nearest", "linear", "hold"] = Field(
+        default="nearest", description="how samples come onto the grid; hold: report-on-change sensors"
+    )
+    max_age_s: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="hold: how long a value stands; linear: the longest gap bridged; none = the length of a window",
+    )
+    min_present: float = Field(
+        default=0.9, ge=0.0, le=1.0, description="below this share of present values a window is incomplete"
+    )
+
+    @model_validator(mode="after")
+    def _fits_a_message(self) -> Self:
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError(f"channels: names that differ expected, got {self.channels}")
+        if self.hop_length > self.window_length:
+            raise ValueError(
+                f"hop_length: at most window_length ({self.window_length}) expected, got {self.hop_length}"
+            )
+        if (cells := len(self.channels) * self.window_length) > _MAX_CAPTURED_VALUES:
+            expected = f"at most {_MAX_CAPTURED_VALUES} values a window expected"
+            raise ValueError(f"window_length: {expected}, got {cells} ({len(self.channels)} channels)")
+        return self
 
 
 class PipelineConfig(ConfigContract):
-    """Topics -> mapping -> model."""
+    """Topics -> mapping -> model; or, to collect data, topics -> mapping -> windows."""
 
     name: PipelineName = Field(description="of this pipeline, in labels and logs")
     topics: Annotated[list[TopicTemplateText], Field(min_length=1)] = Field(
         description="templates with {device} and {channel}"
     )
-    model: Path = Field(description="model file; relative to the configuration file")
+    model: Path | None = Field(default=None, description="model file; relative to the configuration file")
+    window: WindowConfig | None = Field(
+        default=None, description="instead of a model: windows to collect, published on {device}/capture"
+    )
     deadline_s: float = Field(
         default=2.0, gt=0.0, le=3600.0, description="how long a window waits for late samples after its end"
     )
     mapping: Mapping
+
+    @model_validator(mode="after")
+    def _model_or_window(self) -> Self:
+        if (self.model is None) == (self.window is None):
+            got = "neither" if self.model is None else "both"
+            raise ValueError(
+                f"model: a model file, or a table [pipelines.window] to collect windows, expected, got {got}"
+            )
+        return self
 
 
 class AgentConfig(ConfigContract):
@@ -182,6 +253,7 @@ class AgentConfig(ConfigContract):
     limits: LimitsConfig = LimitsConfig()
     delivery: DeliveryConfig = DeliveryConfig()
     status: StatusConfig = StatusConfig()
+    reload: ReloadConfig = ReloadConfig()
     pipelines: Annotated[list[PipelineConfig], Field(min_length=1)]
 
     @property

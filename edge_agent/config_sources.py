@@ -46,7 +46,10 @@ def load_config(path: Path, environment: Mapping[str, str], overrides: Sequence[
     if problems:
         raise ConfigError(str(path), problems)
     folder = path.resolve().parent
-    pipelines = [pipeline.model_copy(update={"model": folder / pipeline.model}) for pipeline in config.pipelines]
+    pipelines = [
+        pipeline if pipeline.model is None else pipeline.model_copy(update={"model": folder / pipeline.model})
+        for pipeline in config.pipelines
+    ]
     files = {
         name: folder / path
         for name in ("password_file", "ca_file", "cert_file", "key_file")

@@ -33,15 +33,32 @@ from schemas.mapping import (
     Mapping,
     ScalarMapping,
 )
-from schemas.status import AgentInfo, AgentMetrics, Availability, Barrier, Capture, GapEvent
+from schemas.status import (
+    STATUS_SOCKET,
+    AgentHealth,
+    AgentInfo,
+    AgentMetrics,
+    AgentStatus,
+    Availability,
+    Barrier,
+    Capture,
+    DeviceView,
+    GapEvent,
+    PipelineMetrics,
+    StatusRequest,
+    TopView,
+)
 from schemas.topics import ROUTES, Route, TopicTemplate, topic_for
 
 __all__ = [
     "CARD_METADATA_KEY",
     "CARD_SCHEMA",
     "ROUTES",
+    "STATUS_SOCKET",
+    "AgentHealth",
     "AgentInfo",
     "AgentMetrics",
+    "AgentStatus",
     "Availability",
     "Barrier",
     "BinaryField",
@@ -53,6 +70,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "DataFacts",
+    "DeviceView",
     "EdgeError",
     "FeatureBlock",
     "GapEvent",
@@ -68,8 +86,11 @@ __all__ = [
     "ModelCard",
     "ModelRef",
     "NoveltyFacts",
+    "PipelineMetrics",
     "Route",
     "ScalarMapping",
+    "StatusRequest",
+    "TopView",
     "TopicTemplate",
     "WindowFacts",
     "WindowQuality",

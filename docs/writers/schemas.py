@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from edge_agent.config import AgentConfig
-from schemas import ROUTES, ModelCard
+from schemas import ROUTES, AgentStatus, ModelCard, TopView
 
 DIALECT = GenerateJsonSchema.schema_dialect
 """https://json-schema.org/draft/2020-12/schema"""
@@ -18,7 +18,7 @@ DIALECT = GenerateJsonSchema.schema_dialect
 def contracts() -> dict[str, type[BaseModel]]:
     """What gets a schema: file name without ending -> contract. The topics name the messages."""
     messages = {route.contract for route in ROUTES.values() if route.contract is not None}
-    found: set[type[BaseModel]] = {*messages, ModelCard, AgentConfig}
+    found: set[type[BaseModel]] = {*messages, AgentStatus, TopView, ModelCard, AgentConfig}
     return {
         _file_name(contract.__name__): contract for contract in sorted(found, key=lambda contract: contract.__name__)
     }

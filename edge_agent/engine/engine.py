@@ -43,6 +43,8 @@ class EngineCounters:
     windows: int = 0
     gaps: int = 0
     evicted: int = 0
+    messages_of: dict[str, int] = field(default_factory=dict)
+    devices_of: dict[str, int] = field(default_factory=dict)
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""
@@ -86,6 +88,8 @@ class Engine:
     ) -> None:
         self.counters = EngineCounters()
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
+        self.counters.messages_of = dict.fromkeys(self._pipelines, 0)
+        self.counters.devices_of = dict.fromkeys(self._pipelines, 0)
         self._templates = [(TopicTemplate(text), pipeline) for pipeline in pipelines for text in pipeline.topics]
         self._by_topic: dict[str, tuple[Pipeline, ...]] = {}
         self._devices: OrderedDict[_Key, _Device] = OrderedDict()
@@ -134,6 +138,7 @@ class Engine:
             return [self._reject(topic, None, "no_pipeline", "the topic of a pipeline expected")]
         events: list[Event] = []
         for pipeline in pipelines:
+            self.counters.messages_of[pipeline.name] += 1
             try:
                 blocks = pipeline.decoder.decode(topic, payload)
                 for block in blocks:
@@ -243,11 +248,13 @@ class Engine:
         windows = DeviceWindows(pipeline.spec, progress.closed_through, progress.carry, self.counters.samples)
         device = _Device(name, windows, progress)
         self._devices[key] = device
+        self.counters.devices_of[key[0]] += 1
         return device
 
     def _evict(self, events: list[Event]) -> None:
         key, device = self._devices.popitem(last=False)
         self.counters.evicted += 1
+        self.counters.devices_of[key[0]] -= 1
         touched = device.windows.touched
         if touched:
             self._let_go[(key, touched[-1])] = touched

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge_agent.config import AgentConfig, PipelineConfig
 from edge_agent.engine import Pipeline
 from edge_agent.errors import ModelError
+from edge_agent.shell.captures import CAPTURE_REF, capture_spec
 from edge_agent.shell.model import Model
 from schemas import ConfigError
 from schemas.status import PipelineInfo
@@ -16,10 +17,10 @@ from signals import WindowSpec, compile_decoder
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """One pipeline, ready to run."""
+    """One pipeline, ready to run; without a model it collects windows."""
 
     config: PipelineConfig
-    model: Model
+    model: Model | None
     pipeline: Pipeline
 
     @property
@@ -28,16 +29,21 @@ class Assembled:
         return self.pipeline.spec.policy != "nearest"
 
     @property
+    def ref(self) -> str:
+        """name@version of the model; ``capture`` without one."""
+        return self.model.card.ref if self.model else CAPTURE_REF
+
+    @property
     def info(self) -> PipelineInfo:
         """What the agent says of it."""
-        spec, card = self.pipeline.spec, self.model.card
+        spec, model = self.pipeline.spec, self.model
         return PipelineInfo(
             name=self.pipeline.name,
             topics=list(self.pipeline.topics),
-            model=card.ref,
-            digest=self.model.digest,
-            classes=card.classes,
-            channels=card.channel_names,
+            model=self.ref,
+            digest=model.digest if model else "",
+            classes=model.card.classes if model else [],
+            channels=list(spec.channels),
             sampling_rate_hz=spec.sampling_rate_hz,
             window_length=spec.window_length,
             hop_length=spec.hop_length,
@@ -57,10 +63,14 @@ def assemble(config: AgentConfig, where: str) -> list[Assembled]:
     assembled = []
     for index, pipeline in enumerate(config.pipelines):
         path = f"pipelines[{index}]"
+        model: Model | None = None
         try:
-            model = models.get(pipeline.model) or Model(pipeline.model)
-            models[pipeline.model] = model
-            spec = WindowSpec.from_card(model.card, pipeline.deadline_s)
+            if pipeline.model is None:
+                spec = capture_spec(pipeline)
+            else:
+                model = models.get(pipeline.model) or Model(pipeline.model)
+                models[pipeline.model] = model
+                spec = WindowSpec.from_card(model.card, pipeline.deadline_s)
         except (ModelError, ValueError) as error:
             problems.append(f"{path}.model: {error}")
             continue

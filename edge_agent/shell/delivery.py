@@ -43,7 +43,10 @@ WindowKey = tuple[str, str, int]
 """Pipeline, device, window index."""
 
 
-Kind = Literal["label", "event", "gap", "status"]
+Kind = Literal["label", "event", "gap", "capture", "status"]
+
+_AWAITED: frozenset[Kind] = frozenset({"label", "capture"})
+"""What somebody must hear before it counts as delivered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +56,7 @@ class Outgoing:
     Attributes
     ----------
     kind : str
-        ``label`` waits for a subscriber; the others need none.
+        ``label`` and ``capture`` wait for a subscriber; the others need none.
     key : tuple or None
         The window (or last window of a gap) that is settled once the broker has this message; None = nothing waits
         for it.
@@ -105,7 +108,8 @@ class Outbox:
     ----------
     settled : list of WindowKey
         Windows whose messages are all accepted or given up; the loop takes them out.
-    accepted, retried : int
+    accepted, captured, retried : int
+        Labels and captures that the broker took; messages tried again.
     dropped : Counter
         Labels given up, by reason: ``no_subscriber``, ``refused``, ``too_large``, ``outbox_full``.
     """
@@ -127,6 +131,7 @@ class Outbox:
         self._sequence = 0
         self.settled: list[WindowKey] = []
         self.accepted = 0
+        self.captured = 0
         self.retried = 0
         self.dropped: Counter[str] = Counter()
 
@@ -141,6 +146,22 @@ class Outbox:
     def in_flight(self) -> int:
         """Messages sent whose PUBACK is not here yet."""
         return len(self._in_flight)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for the broker's word, sent or not, or for another try."""
+        return len(self._queue) + len(self._in_flight) + self._n_held
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Payload bytes of these messages; looks at each of them."""
+        held = (message for held in self._held.values() for message in held.waiting)
+        return sum(len(message.payload) for group in (self._queue, self._in_flight.values(), held) for message in group)
+
+    @property
+    def limit(self) -> int:
+        """Messages not yet sent above which the intake pauses."""
+        return self._limit
 
     @property
     def is_idle(self) -> bool:
@@ -194,7 +215,7 @@ class Outbox:
         message = self._in_flight.pop(mid, None)
         if message is None or message.is_repeat:
             return
-        if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind != "label"):
+        if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind not in _AWAITED):
             self._accept(message, now_s)
         elif reason == NO_SUBSCRIBER:
             self._hold(message, now_s, patient=True)
@@ -227,8 +248,11 @@ class Outbox:
     # ------------------------------------------------------------------ inside
 
     def _accept(self, message: Outgoing, now_s: float) -> None:
-        if message.kind == "label":
-            self.accepted += 1
+        if message.kind in _AWAITED:
+            if message.kind == "label":
+                self.accepted += 1
+            else:
+                self.captured += 1
             held = self._held.pop(message.topic, None)
             if held is not None:
                 self._n_held -= len(held.waiting)

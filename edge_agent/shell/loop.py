@@ -17,6 +17,7 @@ from types import FrameType
 
 import numpy as np
 import onnxruntime
+import orjson
 import paho.mqtt
 import pydantic
 
@@ -29,9 +30,11 @@ from edge_agent.shell.barrier import BarrierClock
 from edge_agent.shell.delivery import Outbox, Outgoing
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.mqtt_link import BURST_MESSAGES, Inbound, MqttLink
+from edge_agent.shell.service import Reloads, Service
 from edge_agent.shell.state import StateFile
+from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
-from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, format_timestamp, topic_for
+from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, PipelineMetrics, format_timestamp, topic_for
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ _PACKET_OVERHEAD_BYTES = 16
 _LIBRARIES = {
     "numpy": np.__version__,
     "onnxruntime": onnxruntime.__version__,
+    "orjson": orjson.__version__,
     "paho-mqtt": paho.mqtt.__version__,
     "pydantic": pydantic.VERSION,
 }
@@ -56,6 +60,10 @@ class Agent:
     ----------
     config : AgentConfig
     pipelines : sequence of Assembled
+    services : sequence of Service
+        Called once a turn; whoever made them closes them.
+    reloads : Reloads or None
+        Counted by whoever reloads, told in the metrics.
 
     Raises
     ------
@@ -65,9 +73,17 @@ class Agent:
         If the state folder cannot be made.
     """
 
-    def __init__(self, config: AgentConfig, pipelines: Sequence[Assembled]) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        pipelines: Sequence[Assembled],
+        services: Sequence[Service] = (),
+        reloads: Reloads | None = None,
+    ) -> None:
         self._config = config
         self._pipelines = pipelines
+        self._services = services
+        self._reloads = reloads or Reloads()
         self._state = StateFile(config.gateway.state_dir, config.delivery.state_interval_s)
         self._engine = Engine(
             [assembled.pipeline for assembled in pipelines],
@@ -96,13 +112,56 @@ class Agent:
         self._started_s = time.monotonic()
         self._next_metrics_s = self._started_s + config.status.metrics_interval_s
         self._is_stopping = False
+        self._successor: AgentConfig | None = None
+
+    @property
+    def config(self) -> AgentConfig:
+        """What this agent was told last."""
+        return self._config
+
+    @property
+    def pipelines(self) -> Sequence[Assembled]:
+        """The pipelines that run now."""
+        return self._pipelines
+
+    @property
+    def tally(self) -> Tally:
+        """What is counted of the windows, and the devices seen last while somebody looks."""
+        return self._writer.tally
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether SIGTERM or SIGINT came, or :meth:`stop` was called."""
+        return self._is_stopping
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether the broker has answered the subscription of this connection."""
+        return self._link.is_subscribed
+
+    @property
+    def held_back_most(self) -> int:
+        """Sensor messages that are held back at most; 0 = none is, this connection cannot promise redelivery."""
+        return self._owed.bound
+
+    def troubles(self) -> list[str]:
+        """What keeps this agent from its work at this moment, one line each; empty where nothing does."""
+        mqtt, found = self._config.mqtt, list[str]()
+        if not self._link.is_connected:
+            found.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}")
+        found += [f"the broker refuses the subscription to {text}" for text in self._link.refused]
+        if self._outbox.is_full:
+            found.append(f"{self._outbox.waiting} labels wait for the broker: the intake is paused")
+        if self._state.problem:
+            found.append(f"the watermark cannot be written: {self._state.problem}")
+        return found
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT; 0 = ended in good order."""
+        """Run until SIGTERM or SIGINT, or until a successor takes over; 0 = ended in good order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         mqtt = self._config.mqtt
-        names = ", ".join(f"{assembled.pipeline.name} ({assembled.model.card.ref})" for assembled in self._pipelines)
+        names = ", ".join(f"{assembled.pipeline.name} ({assembled.ref})" for assembled in self._pipelines)
         log.info(
             "edge-agent %s on gateway %s: %s; broker %s:%d",
             __version__,
@@ -111,12 +170,32 @@ class Agent:
             mqtt.host,
             mqtt.port,
         )
-        while not self._is_stopping:
+        while not self._is_stopping and self._successor is None:
             self._turn(_WAIT_S)
         return self._end()
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+    def stop(self) -> None:
+        """End in good order after this turn; may be called by a signal handler."""
         self._is_stopping = True
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop()
+
+    # ------------------------------------------------------------------ reloading, between two turns
+
+    def swap(self, config: AgentConfig, pipelines: Sequence[Assembled]) -> None:
+        """Go on with other models for the same windows: what is open stays open, and is answered by the new ones."""
+        self._config, self._pipelines = config, pipelines
+        self._writer.swap(pipelines)
+        self._say("info", self.info().model_dump_json(by_alias=True))
+
+    def hand_over(self, successor: AgentConfig) -> None:
+        """End after this turn for an agent with this configuration, which goes on with the session at the broker.
+
+        What is not labelled by then is not acknowledged, so the broker delivers it again. ``offline`` is said only if
+        the successor has another name or another broker.
+        """
+        self._successor = successor
 
     # ------------------------------------------------------------------ one turn
 
@@ -134,6 +213,8 @@ class Agent:
             if now_s >= self._next_metrics_s:
                 self._next_metrics_s = now_s + self._config.status.metrics_interval_s
                 self._publish_metrics(now_s)
+        for service in self._services:
+            service.turn(now_s)
 
     def _hear_broker(self, now_s: float) -> None:
         confirmations = self._link.confirmations
@@ -153,6 +234,7 @@ class Agent:
 
     def _take_inbox(self) -> None:
         inbox, events = self._link.inbox, list[Event]()
+        first_ns = inbox[0].clock_ns if inbox else 0
         for _ in range(min(len(inbox), BURST_MESSAGES)):
             inbound = inbox.popleft()
             try:
@@ -162,6 +244,7 @@ class Agent:
         if events:
             for message in self._writer.messages(events):
                 self._outbox.put(message)
+            self._writer.tally.handed_over((self._link.clock_ns() - first_ns) / 1e9)
 
     def _take(self, inbound: Inbound, events: list[Event]) -> None:
         is_ours = (
@@ -222,13 +305,11 @@ class Agent:
             self._warn_early(self._owed.early - early)
 
     def _warn_early(self, n_messages: int) -> None:
-        if self._limit.admits("early") is not None:
-            log.warning(
-                "%d messages acknowledged before their windows were labelled: more than %d are open; "
-                "shorter windows or deadlines, or fewer devices on one agent, would keep the delivery promise",
-                n_messages,
-                self._owed.bound,
-            )
+        text = (
+            "%d messages acknowledged before their windows were labelled: more than %d are open; "
+            "shorter windows or deadlines, or fewer devices on one agent, would keep the delivery promise"
+        )
+        self._limit.say(log, logging.WARNING, "early", text, n_messages, self._owed.bound)
 
     def _prove_broker(self) -> None:
         link, now_ns = self._link, time.monotonic_ns()
@@ -250,8 +331,8 @@ class Agent:
     def _bury(self, reason: str, detail: str) -> None:
         """Count a message that could not be used, and log one line of its kind now and then."""
         self._dead_letters[reason] += 1
-        if self._limit.admits(reason) is not None:
-            log.warning("dead letter, %s: %s", reason, " ".join(detail.split())[:300])
+        said = " ".join(detail.split())[:300]
+        self._limit.say(log, logging.WARNING, reason, "dead letter, %s: %s", reason, said)
 
     # ------------------------------------------------------------------ what the agent says of itself
 
@@ -262,8 +343,9 @@ class Agent:
         message = Outgoing("status", self._topic(route), payload.encode(), retain=ROUTES[route].retain)
         self._outbox.put(message, is_urgent=True)
 
-    def _say_hello(self) -> None:
-        info = AgentInfo(
+    def info(self) -> AgentInfo:
+        """What runs on this gateway."""
+        return AgentInfo(
             gateway=self._config.gateway.id,
             agent_version=__version__,
             protocol=f"MQTT {self._link.protocol}",
@@ -272,12 +354,15 @@ class Agent:
             pipelines=[assembled.info for assembled in self._pipelines],
             libraries=_LIBRARIES,
         )
-        self._say("info", info.model_dump_json(by_alias=True))
+
+    def _say_hello(self) -> None:
+        self._say("info", self.info().model_dump_json(by_alias=True))
         self._say("availability", Availability(state="online").model_dump_json())
 
-    def _publish_metrics(self, now_s: float) -> None:
-        counters, outbox = self._engine.counters, self._outbox
-        metrics = AgentMetrics(
+    def metrics(self, now_s: float) -> AgentMetrics:
+        """All counters at this moment, as one value that does not change."""
+        counters, outbox, tally = self._engine.counters, self._outbox, self._writer.tally
+        return AgentMetrics(
             gateway=self._config.gateway.id,
             ts=format_timestamp(time.time_ns()),
             uptime_s=round(now_s - self._started_s, 3),
@@ -289,15 +374,37 @@ class Agent:
             labels_accepted=outbox.accepted,
             labels_retried=outbox.retried,
             labels_dropped=dict(outbox.dropped),
+            captures_accepted=outbox.captured,
             gaps=counters.gaps,
             devices=self._engine.n_devices,
             devices_evicted=counters.evicted,
             unacknowledged=len(self._owed),
             acknowledged_early=self._owed.early,
             reconnects=max(0, self._epoch - 1),
+            connected=self._link.is_connected,
+            outbox=outbox.waiting,
+            outbox_bytes=outbox.waiting_bytes,
+            last_window_ts=tally.last_window_s,
+            inference_seconds=tally.inference.value,
+            latency_seconds=tally.latency.value,
+            pipelines={
+                name: PipelineMetrics(
+                    devices=counters.devices_of.get(name, 0),
+                    messages=n_messages,
+                    rejected=dict(tally.rejected.get(name, {})),
+                    labels=dict(tally.labels.get(name, {})),
+                    gaps=tally.gaps[name],
+                )
+                for name, n_messages in counters.messages_of.items()
+            },
+            reloads=dict(self._reloads.done),
+            reloads_refused=self._reloads.refused,
+            state_free_bytes=self._state.free_bytes,
         )
+
+    def _publish_metrics(self, now_s: float) -> None:
         route = ROUTES["metrics"]
-        payload = metrics.model_dump_json(by_alias=True).encode()
+        payload = self.metrics(now_s).model_dump_json(by_alias=True).encode()
         self._link.publish(self._topic("metrics"), payload, qos=route.qos, retain=route.retain)
 
     # ------------------------------------------------------------------ the end
@@ -311,7 +418,12 @@ class Agent:
         self._keep_account(now_s)
         if self._link.is_connected:
             self._publish_metrics(now_s)
-            self._say("availability", Availability(state="offline").model_dump_json())
+            successor = None if self._is_stopping else self._successor
+            if successor is None or not _same_session(self._config, successor):
+                self._say("availability", Availability(state="offline").model_dump_json())
+            else:
+                kept = successor.filters()
+                self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
             self._drain(_GOODBYE_S)
         self._link.close(time.monotonic() + _GOODBYE_S)
         log.info("stopped%s", "" if is_drained else "; what was not confirmed is labelled again at the next start")
@@ -323,3 +435,13 @@ class Agent:
         while self._link.is_connected and not self._outbox.is_idle and time.monotonic() < until_s:
             self._turn(0.02, takes_messages=False)
         return self._outbox.is_idle
+
+
+def _same_session(before: AgentConfig, after: AgentConfig) -> bool:
+    """Whether both speak under the same name, over the same session of the same broker."""
+    return (before.gateway.id, before.client_id, before.mqtt.host, before.mqtt.port) == (
+        after.gateway.id,
+        after.client_id,
+        after.mqtt.host,
+        after.mqtt.port,
+    )

@@ -85,6 +85,10 @@ class MqttLink:
         QoS 1 messages that may be on the way to the broker at once.
     max_packet_bytes : int
         Largest packet the broker takes.
+    is_subscribed : bool
+        Whether the broker has answered the subscription of this connection.
+    refused : list of str
+        Filters that it refused.
     inbox : deque of Inbound
     confirmations : deque of (mid, reason code)
     is_replaced : bool
@@ -107,6 +111,8 @@ class MqttLink:
         self.epoch = 0
         self.is_connected = False
         self.is_replaced = False
+        self.is_subscribed = False
+        self.refused: list[str] = []
         self.room = 1
         self.max_packet_bytes = _largest_packet()
         self._delay_s = FIRST_RECONNECT_S
@@ -214,6 +220,11 @@ class MqttLink:
         if mids and self.is_connected:
             self._client.acknowledge(mids)
 
+    def unsubscribe(self, filters: list[str]) -> None:
+        """Take filters out of the session, which would else go on to collect their messages for us."""
+        if filters and self.is_connected:
+            self._client.unsubscribe(filters)
+
     def close(self, deadline_s: float) -> None:
         """Disconnect in good order; the session stays at the broker, the last will is not sent."""
         self._is_closing = True
@@ -253,6 +264,7 @@ class MqttLink:
         if self.is_connected:
             self._clock.lost(time.monotonic_ns())
         self.is_connected = False
+        self.is_subscribed = False
 
     def _plan_reconnect(self) -> None:
         """Full jitter: gateways that lost one broker must not come back in step."""
@@ -379,8 +391,11 @@ class MqttLink:
     def _on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
+        self.is_subscribed = True
+        self.refused = []
         for text, reason in zip(self._filters, reasons, strict=False):
             if reason.value >= _FAILURE:
+                self.refused.append(text)
                 log.error("the broker refuses the subscription to %s: %s", text, reason)
 
 

@@ -45,6 +45,7 @@ class StateFile:
         self._written = b""
         self._next_s = 0.0
         self._failed = ""
+        self.folder = folder
         self._beside.unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any]:
@@ -67,6 +68,20 @@ class StateFile:
             return {}
         self._written = content
         return state
+
+    @property
+    def problem(self) -> str:
+        """Why the last write failed; empty if it did not."""
+        return self._failed
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Free space where the folder is, for processes without special rights; None where nobody tells."""
+        try:
+            disk = os.statvfs(self.folder)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize
 
     def is_due(self, now_s: float) -> bool:
         """Whether enough time has passed since the last write."""
