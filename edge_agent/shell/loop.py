@@ -34,6 +34,7 @@ from edge_agent.shell.service import Reloads, Service
 from edge_agent.shell.state import StateFile
 from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
+from edge_agent.workers.share import share_of
 from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, PipelineMetrics, format_timestamp, topic_for
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ class Agent:
         self._next_metrics_s = self._started_s + config.status.metrics_interval_s
         self._is_stopping = False
         self._successor: AgentConfig | None = None
+        self._share = share_of(config)
+        self._n_of_others = 0
 
     @property
     def config(self) -> AgentConfig:
@@ -173,6 +176,25 @@ class Agent:
         while not self._is_stopping and self._successor is None:
             self._turn(_WAIT_S)
         return self._end()
+
+    def drain(self) -> int:
+        """Label what the session holds, close every window, and end; 0 = the broker accepted all of it.
+
+        For a session whose devices go to others: what is open is labelled with the samples that are there. 1 = a signal
+        came first; what was not accepted is not acknowledged either.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        while not self._is_stopping and not self._barrier.has_echoed:
+            self._turn(_WAIT_S)
+        if not self._is_stopping:
+            for message in self._writer.messages(self._engine.flush()):
+                self._outbox.put(message)
+        while not self._is_stopping and (self._engine.n_owed or not self._outbox.is_idle):
+            self._turn(_WAIT_S, takes_messages=False)
+        is_drained = not self._engine.n_owed and self._barrier.has_echoed
+        is_written = self._state.write(self._engine.resume_state(), time.monotonic())
+        return self._end() or int(not (is_drained and is_written))
 
     def stop(self) -> None:
         """End in good order after this turn; may be called by a signal handler."""
@@ -260,6 +282,9 @@ class Agent:
         if inbound.topic is None:
             self._bury("bad_topic", "a topic in UTF-8 expected")
             return
+        if self._share is not None and not self._share.takes(inbound.topic):
+            self._n_of_others += 1  # owes no window, so it is acknowledged in its turn
+            return
         events += self._engine.receive(
             inbound.topic,
             inbound.payload,
@@ -337,7 +362,10 @@ class Agent:
     # ------------------------------------------------------------------ what the agent says of itself
 
     def _topic(self, route: str) -> str:
-        return topic_for(route, gateway=self._config.gateway.id)
+        gateway = self._config.gateway
+        if gateway.worker is not None and f"worker_{route}" in ROUTES:
+            return topic_for(f"worker_{route}", gateway=gateway.id, worker=gateway.worker)
+        return topic_for(route, gateway=gateway.id)
 
     def _say(self, route: str, payload: str) -> None:
         message = Outgoing("status", self._topic(route), payload.encode(), retain=ROUTES[route].retain)
@@ -380,6 +408,7 @@ class Agent:
             devices_evicted=counters.evicted,
             unacknowledged=len(self._owed),
             acknowledged_early=self._owed.early,
+            messages_of_others=self._n_of_others,
             reconnects=max(0, self._epoch - 1),
             connected=self._link.is_connected,
             outbox=outbox.waiting,

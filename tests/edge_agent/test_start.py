@@ -65,7 +65,8 @@ def test_a_run_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     config = write_config(tmp_path, 1)
     code = (
         "import sys; from pathlib import Path; from edge_agent.cli import prepare; "
-        "prepare(Path(sys.argv[1])); print(*sys.modules)"
+        "from edge_agent.config_sources import load_config; path = Path(sys.argv[1]); "
+        "prepare(load_config(path, {}), path); print(*sys.modules)"
     )
     loaded = set(run_python(code, str(config)).split())
     assert {"numpy", "onnxruntime", "edge_agent.shell.loop"} <= loaded
