@@ -182,13 +182,10 @@ class Supervisor:
         self._layout.finish(handover.n_workers)
 
     def _close_session(self, config: AgentConfig) -> None:
-        """End the session of a worker that is no more, and what is retained of it."""
-        link, gateway = _link(config), config.gateway
+        """End the session of a worker that is no more; that it is offline stays written at the broker."""
+        link = _link(config)
         while not link.is_connected and not self._is_stopping:
             link.turn(_TURN_S)
-        if gateway.worker is not None:
-            for route in ("worker_availability", "worker_metrics"):
-                link.publish(topic_for(route, gateway=gateway.id, worker=gateway.worker), b"", qos=0, retain=True)
         link.close(time.monotonic() + _GOODBYE_S, ends_session=True)
 
     # ------------------------------------------------------------------ processes

@@ -89,6 +89,14 @@ def running_plant(port: int, n_devices: int) -> Iterator[Publisher]:
         finally:
             is_over.set()
             thread.join()
+        wait_until(lambda: publisher.n_pending == 0, "the broker to accept every sample")
+
+
+def subscribe(consumer: Consumer, config: Path, n_workers: int) -> None:
+    """Start and stop once: from now on the broker keeps what is published, and says so to the publisher."""
+    with AgentProcess(config, "--workers", str(n_workers)) as agent:
+        wait_until(lambda: states(consumer)[-1:] == ["online"], "the subscriptions")
+        assert agent.stop() == 0, agent.log
 
 
 def declared(consumer: Consumer) -> set[tuple[str, int]]:
@@ -116,9 +124,9 @@ def run_in_turn(consumer: Consumer, config: Path, *counts: int) -> None:
 def test_nothing_is_lost_silently_while_the_number_of_workers_changes(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_config(tmp_path, broker.port)
     with Consumer(broker.port) as consumer:
+        subscribe(consumer, config, 2)
         with running_plant(broker.port, 8) as publisher:
             run_in_turn(consumer, config, 2, 3, 1)
-        wait_until(lambda: publisher.n_pending == 0, "the broker to accept every sample")
         expected = covered_windows(publisher.accepted)
         with AgentProcess(config) as agent:
             wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
@@ -138,6 +146,7 @@ def test_nothing_is_lost_silently_while_the_number_of_workers_changes(broker: Mo
 def test_a_hand_over_that_was_cut_off_is_begun_again_or_finished(broker: Mosquitto, tmp_path: Path, cut: str) -> None:
     config = write_config(tmp_path, broker.port)
     with Consumer(broker.port) as consumer:
+        subscribe(consumer, config, 2)
         with running_plant(broker.port, 6) as publisher:
             run_in_turn(consumer, config, 2)
             with AgentProcess(config, "--workers", "3") as agent:
@@ -158,7 +167,6 @@ def test_a_hand_over_that_was_cut_off_is_begun_again_or_finished(broker: Mosquit
                 (tmp_path / "state/handover.json").write_text(json.dumps(merged))
                 (tmp_path / "state/workers.json").write_text(json.dumps({"schema": "workers/1", "workers": 2}))
             run_in_turn(consumer, config, 3)
-        wait_until(lambda: publisher.n_pending == 0, "the broker to accept every sample")
         expected = covered_windows(publisher.accepted)
         with AgentProcess(config, "--workers", "3") as agent:
             wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
@@ -176,13 +184,12 @@ def test_a_worker_that_is_killed_is_started_again_and_nothing_is_lost(broker: Mo
         with running_plant(broker.port, 6) as publisher:
             wait_until(lambda: len(consumer.labels()) > 20, "labels")
             victim = children(agent)[0]
+            n_said = len(states(consumer))
             os.kill(victim.pid, signal.SIGKILL)
-            wait_until(lambda: "offline" in states(consumer), "the gateway is not whole")
-            wait_until(lambda: states(consumer)[-1] == "online", "the worker is back")
+            wait_until(lambda: states(consumer)[n_said:] == ["offline", "online"], "not whole, then whole again")
             assert len(children(agent)) == 2
             n = len(consumer.labels())
             wait_until(lambda: len(consumer.labels()) > n + 20, "labels go on")
-        wait_until(lambda: publisher.n_pending == 0, "the broker to accept every sample")
         expected = covered_windows(publisher.accepted)
 
         def whole() -> set[tuple[str, int]]:
