@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import selectors
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,6 +82,23 @@ def send_packets(port: int, packets: tuple[Path, Path]) -> None:
     """Send what `write_packets` wrote from this process, and return when the last message is acknowledged."""
     with open_connection(port, "publisher") as connection:
         send(connection, memoryview(packets[0].read_bytes()), np.load(packets[1]).tolist())
+
+
+def publish_apart(port: int, packets: tuple[Path, Path]) -> float:
+    """When sending began, on the monotonic clock; returns when the broker has acknowledged the last message."""
+    command = [sys.executable, "-m", "benchmarks.publisher", str(port), *map(str, packets)]
+    root = Path(__file__).resolve().parents[1]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as publisher:
+        assert publisher.stdin is not None
+        assert publisher.stdout is not None
+        if publisher.stdout.readline() != "ready\n":
+            raise RuntimeError("the publisher did not come up")
+        begun_s = time.monotonic()
+        publisher.stdin.write("go\n")
+        publisher.stdin.flush()
+        if publisher.stdout.readline() != "done\n":
+            raise RuntimeError("the publisher did not come to its end")
+    return begun_s
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -42,7 +42,7 @@ _MODEL = (
 _LIBRARIES = _NAMES + "from pydantic import BaseModel, Field, StringConstraints; "
 _SCIKIT_LEARN = "import sys; import numpy, paho.mqtt.client, joblib; pipeline = joblib.load(sys.argv[1])"
 
-_REFERENCE = "the same libraries, the same model"
+REFERENCE = "the same libraries, the same model"
 _TO_FIRST_LABEL = "edge-agent run, to its first label"
 _LABEL_S = 60.0
 
@@ -59,12 +59,12 @@ def run(effort: Effort, work: Path) -> list[Table]:
     """The table of starts."""
     compile_rooms()
     models = write_model_files(work, n_devices=6, n_windows=effort.of(60, least=20))
-    programs = _programs(models, work)
-    found: dict[str, list[Start]] = {name: [] for name in programs}
+    commands = programs(models, work)
+    found: dict[str, list[Start]] = {name: [] for name in commands}
     with_label: list[Start] = []
     for number in range(effort.repeats):
-        for name, command in programs.items():
-            found[name].append(_start(command))
+        for name, command in commands.items():
+            found[name].append(start(command))
         if find_mosquitto() is not None:
             folder = work / f"first-label-{number}"
             folder.mkdir()
@@ -82,7 +82,7 @@ def run(effort: Effort, work: Path) -> list[Table]:
             "MiB, times the libraries'",
         ),
     )
-    reference = found[_REFERENCE]
+    reference = found[REFERENCE]
     for name, starts in found.items():
         table.add(
             name,
@@ -111,11 +111,12 @@ def compile_rooms() -> None:
             compileall.compile_dir(ROOT / room, quiet=1)
 
 
-def _programs(models: ModelFiles, work: Path) -> dict[str, list[str]]:
+def programs(models: ModelFiles, work: Path) -> dict[str, list[str]]:
+    """What is started: name -> code for ``python -c`` and its arguments."""
     config = work / "agent.toml"
     config.write_text(agent_config(1883, "json", models.onnx_file, work / "state"))
     return {
-        _REFERENCE: [_LIBRARIES + _MODEL, str(models.onnx_file)],
+        REFERENCE: [_LIBRARIES + _MODEL, str(models.onnx_file)],
         "the same, pydantic by its name only": [_NAMES + _MODEL, str(models.onnx_file)],
         "edge_agent, model proven": [_AGENT, str(config)],
         "paho, joblib, scikit-learn pipeline": [_SCIKIT_LEARN, str(models.joblib_file)],
@@ -123,7 +124,8 @@ def _programs(models: ModelFiles, work: Path) -> dict[str, list[str]]:
     }
 
 
-def _start(arguments: list[str]) -> Start:
+def start(arguments: list[str]) -> Start:
+    """One start of one of them, up to where it says that it is ready."""
     command = [sys.executable, "-c", arguments[0] + _WAIT, *arguments[1:]]
     begun_s = time.monotonic()
     with subprocess.Popen(
@@ -133,9 +135,9 @@ def _start(arguments: list[str]) -> Start:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
             raise RuntimeError(f"a program did not start: {arguments[0]}")
-        start = Start(1e3 * (time.monotonic() - begun_s), 1e3 * cpu_seconds(process.pid), resident_mib(process.pid))
+        one = Start(1e3 * (time.monotonic() - begun_s), 1e3 * cpu_seconds(process.pid), resident_mib(process.pid))
         process.stdin.write("\n")
-    return start
+    return one
 
 
 def _first_label(model: Path, folder: Path) -> Start:
