@@ -123,7 +123,7 @@ def _one_run(agent: Rival, form: Form, load: Load, folder: Path) -> tuple[Millis
                     raise RuntimeError(f"{agent.name}: no birth within {_START_S:g} s; its output:\n{one.log}")
             wait_until_idle(one.pid)
             filters = ("telltale/v1/bench/+/label", "probe/+")
-            receiver = _started("receiver", str(broker.port), str(kept_file), *filters)
+            receiver = _started("receiver", str(broker.port), str(kept_file), str(_n_labels(load)), *filters)
             pacer = _started("pacer", str(broker.port), str(content), str(ends), str(_rate(load)), str(sent_file))
             _tell(pacer, "go\n")
             if _line(pacer) != "done\n":
@@ -134,6 +134,11 @@ def _one_run(agent: Rival, form: Form, load: Load, folder: Path) -> tuple[Millis
     finally:
         broker.kill()
     return _matched(load, np.load(sent_file), kept_file)
+
+
+def _n_labels(load: Load) -> int:
+    """Labels that will come: those that are timed, and the first of each device, of a window that began before it."""
+    return sum(isinstance(what, tuple) for what in load.completes) + N_DEVICES
 
 
 def _rate(load: Load) -> float:

@@ -1,9 +1,10 @@
 """A subscriber that only notes when bytes came, as its own process; what they say is read after the run.
 
-    python -m benchmarks.receiver PORT OUT.npz FILTER ...
+    python -m benchmarks.receiver PORT OUT.npz N_LABELS FILTER ...
 
-It says ``ready`` when the broker has answered its subscription, and writes the stream and the arrival of each piece of
-it (position of its end, monotonic nanoseconds) when standard input is closed.
+It says ``ready`` when the broker has answered its subscription. When standard input is closed it waits for what is
+missing of so many labels, at most as long as a starved machine may need, and writes the stream and the arrival of each
+piece of it (position of its end, monotonic nanoseconds).
 """
 
 from __future__ import annotations
@@ -22,22 +23,26 @@ from benchmarks.publisher import open_connection
 _CHUNK_BYTES = 262_144
 _PUBLISH = 0x30
 _TYPE = 0xF0
-_QUIET_S = 3.0
+_QUIET_S = 0.5
+_LONGEST_QUIET_S = 20.0
+_LABEL = b"/label"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run as a process; see the head of this file."""
     pieces, ends, times = list[bytes](), list[int](), list[int]()
     with open_connection(int(arguments[0]), "receiver") as connection:
-        connection.sendall(subscribe(*arguments[2:]))
-        size, is_asked = 0, False
+        connection.sendall(subscribe(*arguments[3:]))
+        size, is_asked, n_missing = 0, False, int(arguments[2])
         while True:
+            quiet_s = _LONGEST_QUIET_S if n_missing > 0 else _QUIET_S
             watched = [connection] if is_asked else [connection, sys.stdin]
-            readable = select.select(watched, [], [], _QUIET_S if is_asked else None)[0]
+            readable = select.select(watched, [], [], quiet_s if is_asked else None)[0]
             if connection in readable:
                 piece = connection.recv(_CHUNK_BYTES)
                 times.append(time.monotonic_ns())
                 size += len(piece)
+                n_missing -= piece.count(_LABEL)
                 pieces.append(piece)
                 ends.append(size)
                 if len(pieces) == 1:
