@@ -9,7 +9,7 @@ ROOMS := schemas signals edge_agent trainer demo
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-learning docs lock edge-clean mosquitto clean
+.PHONY: help demo test faults lint format bench bench-learning docs lock edge-clean mosquitto clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ demo: $(VENV)/demo.stamp ## sensors -> broker -> fit -> live labels -> table; en
 
 test: $(VENV)/dev.stamp mosquitto ## the whole test suite (ARGS="tests/signals -x" for a part of it)
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/dev.stamp mosquitto ## every fault of docs/reliability.md, for real and many times (ARGS="R1 --kills 500", "soak --minutes 60")
+	$(BIN)/python -m tests.faults $(ARGS)
 
 lint: $(VENV)/dev.stamp ## format, style, types, room borders, generated documents
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""The command ``edge-agent``: run, check, replay.
+"""The command ``edge-agent``: init, run, check, status, top, replay.
 
 Exit codes: 0 done; 1 unexpected; 2 usage or data; 78 configuration (EX_CONFIG of sysexits.h). Heavy modules are
 imported inside the commands: a gateway is often slow, and ``--help`` and ``--version`` should not wait for a
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_agent import __version__
+from edge_agent.init.arguments import add_init
+from edge_agent.top.arguments import add_top
 
 if TYPE_CHECKING:
     from edge_agent.config import AgentConfig
@@ -36,8 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         arguments = _parser().parse_args(argv)
-        command = {"run": _run, "check": _check, "replay": _replay}[arguments.command]
-        return command(arguments)
+        commands = {
+            "init": _init,
+            "run": _run,
+            "check": _check,
+            "status": _status,
+            "top": _top,
+            "replay": _replay,
+        }
+        return commands[arguments.command](arguments)
     except SystemExit as end:  # argparse: --help and usage errors
         return end.code if isinstance(end.code, int) else EXIT_DATA
     except ConfigError as error:
@@ -60,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="edge-agent", description="Labels the sensor messages that flow through an MQTT broker.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"edge-agent {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,check,replay}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{init,run,check,status,top,replay}")
+    add_init(commands)
     for name, meaning in (
         ("run", "label live messages until SIGTERM"),
         ("check", "name every problem of a configuration"),
@@ -83,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
             )
             # What the supervisor asks of a worker whose devices go to others.
             command.add_argument("--drain", action="store_true", help=argparse.SUPPRESS)
+    _add_status(commands)
+    add_top(commands)
     replay = commands.add_parser("replay", help="print the label events of a recording as JSON lines")
     replay.add_argument("model", type=Path, metavar="M.onnx")
     replay.add_argument("recording", type=Path, metavar="RECORDING", help=".npz (stream or windows) or .csv")
@@ -96,6 +108,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    meaning = "say how the running agent does; exit code 0 = well, 1 = look at it, 2 = none answers"
+    status = commands.add_parser("status", help=meaning, description=f"{meaning[0].upper()}{meaning[1:]}.")
+    where = status.add_mutually_exclusive_group()
+    where.add_argument("--config", type=Path, metavar="FILE", help="configuration of the agent: names its state folder")
+    where.add_argument(
+        "--socket", type=Path, metavar="PATH", help="its status socket (default: of a service, below /var/lib)"
+    )
+    status.add_argument("--json", action="store_true", help="one line of JSON instead of a page")
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from edge_agent.init.command import run
+
+    return run(arguments)
+
+
+def _top(arguments: argparse.Namespace) -> int:
+    from edge_agent.top.command import run
+
+    return run(arguments)
+
+
 def _run(arguments: argparse.Namespace) -> int:
     # What is made while starting stays: looking through it again and again for garbage would be a tenth of the start.
     gc.disable()
@@ -106,17 +141,21 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.workers is not None:
         overrides.append(f"gateway.workers={arguments.workers}")
     config = load_config(arguments.config, os.environ, overrides)
-    start_log()
+    start_log(log_format=config.status.log_format)
     if config.gateway.worker is not None or arguments.drain:
         from edge_agent.workers.tether import end_with_parent
 
         end_with_parent()
     elif (code := _supervised(config, arguments.config, overrides)) is not None:
         return code
-    agent = prepare(config, arguments.config)
+    if arguments.drain:
+        return prepare(config, arguments.config).drain()
+    from edge_agent.operation.gateway import Gateway
+
+    gateway = Gateway(arguments.config, overrides, os.environ)
     gc.freeze()
     gc.enable()
-    return agent.drain() if arguments.drain else agent.run()
+    return gateway.run()
 
 
 def _supervised(config: AgentConfig, path: Path, overrides: Sequence[str]) -> int | None:
@@ -176,6 +215,21 @@ def _check(arguments: argparse.Namespace) -> int:
             print(f"{config.gateway.workers} workers: {note}")
     print(f"{arguments.config}: good")
     return EXIT_OK
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from edge_agent.operation.status_page import EXIT_NOT_RUNNING, exit_code, write_page
+    from edge_agent.operation.status_socket import ask_status, socket_path
+    from schemas.errors import EdgeError
+
+    path = socket_path(arguments.socket, arguments.config)
+    try:
+        status = ask_status(path)
+    except EdgeError as error:
+        print(f"edge-agent: {error}", file=sys.stderr)
+        return EXIT_NOT_RUNNING
+    print(status.model_dump_json(by_alias=True) if arguments.json else write_page(status))
+    return exit_code(status)
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,8 @@ PipelineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,
 
 _FOREIGN_DEVICE = "any-device"
 _READABLE_SECRET_BYTES = 4096
+_LEAST_SPOOL_BYTES = 8 * 1024 * 1024
+_JOURNAL_PAYLOADS = 64
 _MAX_CAPTURED_VALUES = 131_072
 """Half a MiB of float32: what every broker takes as one message, in base64."""
 
@@ -31,7 +33,12 @@ class GatewayConfig(ConfigContract):
     """Who this gateway is and where it keeps what must survive a restart."""
 
     id: GatewayId = Field(description="name of this gateway in topics: 1 to 64 of [a-z0-9-]")
-    state_dir: Path = Field(default=Path("/var/lib/edge-agent"), description="folder of the delivery watermark")
+    state_dir: Path = Field(
+        default=Path("/var/lib/edge-agent"), description="folder of all that must survive a restart"
+    )
+    watch_dirs: list[Path] = Field(
+        default=[], description="other folders whose disk must not fill up: a broker's store on the same machine"
+    )
     workers: int = Field(
         default=1, ge=1, le=64, description="processes that share the devices; 1 = one process, without a supervisor"
     )
@@ -72,6 +79,9 @@ class MqttConfig(ConfigContract):
         ge=1,
         le=65_000,
         description="sensor messages held back until labelled; older ones are acknowledged early",
+    )
+    watch_drops: bool = Field(
+        default=False, description="read mosquitto's own count of dropped messages; some brokers refuse $SYS topics"
     )
     reconnect_max_s: float = Field(
         default=30.0, gt=0.0, le=3600.0, description="upper bound of the jittered reconnect delay"
@@ -139,9 +149,25 @@ class DeliveryConfig(ConfigContract):
         le=3600.0,
         description="how long labels of a device wait for somebody who subscribes to them",
     )
+    mode: Literal["broker", "journal"] = Field(
+        default="broker",
+        description="broker: messages are acknowledged when labelled; journal: when on our own disk, for long windows",
+    )
+    spool_bytes: int = Field(
+        default=33_554_432, ge=0, le=2**40, description="disk for labels that the broker does not accept; 0 = none"
+    )
+    journal_bytes: int = Field(
+        default=268_435_456, ge=16_777_216, le=2**40, description="disk for messages not labelled yet, in journal mode"
+    )
     state_interval_s: float = Field(
         default=1.0, gt=0.0, le=60.0, description="shortest time between two writes of the watermark"
     )
+
+    @model_validator(mode="after")
+    def _spool_is_off_or_workable(self) -> Self:
+        if 0 < self.spool_bytes < _LEAST_SPOOL_BYTES:
+            raise ValueError(f"spool_bytes: 0 or at least {_LEAST_SPOOL_BYTES} expected, got {self.spool_bytes}")
+        return self
 
 
 class StatusConfig(ConfigContract):
@@ -286,6 +312,11 @@ class AgentConfig(ConfigContract):
     def problems(self) -> list[str]:
         """What pydantic cannot see: names given twice, topics that would feed the agent its own words."""
         found = []
+        if self.delivery.mode == "journal" and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes:
+            found.append(
+                f"delivery.journal_bytes: at least {_JOURNAL_PAYLOADS} times limits.payload_bytes "
+                f"({_JOURNAL_PAYLOADS * self.limits.payload_bytes}) expected, got {self.delivery.journal_bytes}"
+            )
         seen: dict[str, int] = {}
         for index, pipeline in enumerate(self.pipelines):
             if (first := seen.setdefault(pipeline.name, index)) != index:

@@ -46,3 +46,40 @@ class RecordingError(_FileError):
     >>> str(RecordingError("a.npz", "key 'X' expected, got ['y']"))
     "a.npz: key 'X' expected, got ['y']"
     """
+
+
+class InitError(EdgeError):
+    """``edge-agent init`` cannot write a configuration: no broker, nothing to read, or a file in the way.
+
+    Examples
+    --------
+    >>> str(InitError("edge-agent.toml: a new file expected, got one that is there"))
+    'edge-agent.toml: a new file expected, got one that is there'
+    """
+
+
+class StatusError(_FileError):
+    """Nobody who could be an agent answers at a status socket.
+
+    Parameters
+    ----------
+    where : str
+        The socket.
+    problem : str
+        One line: what was expected and what came instead.
+
+    Examples
+    --------
+    >>> str(StatusError("status.sock", "a running agent expected, nobody answers: Connection refused"))
+    'status.sock: a running agent expected, nobody answers: Connection refused'
+    """
+
+
+class TopError(EdgeError):
+    """``edge-agent top`` cannot draw: rich is missing, or a picture cannot be written.
+
+    Examples
+    --------
+    >>> str(TopError("top draws with rich, which is not installed"))
+    'top draws with rich, which is not installed'
+    """

@@ -100,14 +100,56 @@ class AgentMetrics(WireContract):
     latency_seconds: Histogram | None = Field(
         default=None, description="from the message that closed a window to its answer handed to the broker"
     )
+    confirmed_seconds: Histogram | None = Field(
+        default=None, description="from the message that closed a window to the PUBACK of its label"
+    )
     pipelines: dict[str, PipelineMetrics] = Field(default_factory=dict, description="name -> its counters")
     reloads: dict[str, int] = Field(
         default_factory=dict, description="swapped (models in place) or replaced (a new agent) -> count"
+    )
+    self_test: Literal["waiting", "passed", "failed"] = Field(
+        default="waiting", description="whether what this agent publishes is taken and comes back: failed = access control"
     )
     reloads_refused: int = Field(default=0, description="reloads refused: the agent went on as it was")
     state_free_bytes: int | None = Field(
         default=None, description="free space where the state folder is; null: not known"
     )
+    spool_labels: int = Field(default=0, description="labels on disk that the broker has not accepted")
+    journal_messages: int = Field(default=0, description="sensor messages in the journal; 0 without journal mode")
+    journal_again: int = Field(
+        default=0, description="sensor messages delivered again that were in the journal: used once, counted here"
+    )
+    journal_skipped: int = Field(
+        default=0, description="sensor messages that could not be journalled: the disk took nothing for too long"
+    )
+    broker_dropped: int | None = Field(
+        default=None, description="messages that the broker says it dropped, for any client; null: it does not say"
+    )
+    alarms: list[str] = Field(default_factory=list, description="codes of the alarms that are on")
+
+    model_config = BY_ALIAS
+
+
+AlarmCode = Literal[
+    "disk_low", "disk_full", "disk_unwritable", "journal_full", "spool_dropping", "store_corrupt", "broker_dropping"
+]
+
+
+class Alarm(WireContract):
+    """Something that a person should see to."""
+
+    code: AlarmCode
+    since: str = Field(description="when it was raised, ISO 8601 UTC")
+    detail: str = Field(description="one line: where, and what")
+
+
+class Alarms(WireContract):
+    """Retained: the alarms that are on; an empty list when all is well again."""
+
+    schema_version: Literal["alarms/1"] = Field(default="alarms/1", alias="schema")
+    gateway: str
+    ts: str = Field(description="when the list changed, ISO 8601 UTC")
+    alarms: list[Alarm]
 
     model_config = BY_ALIAS
 
@@ -188,6 +230,9 @@ class AgentStatus(WireContract):
     info: AgentInfo
     metrics: AgentMetrics
     health: AgentHealth
+    errors: list[str] = Field(default_factory=list, description="last warnings and errors of the log, newest last")
+    messages_hz: float = Field(default=0.0, ge=0.0, description="sensor messages a second, over the last seconds")
+    pipelines_hz: dict[str, float] = Field(default_factory=dict, description="pipeline -> its messages a second")
 
     model_config = BY_ALIAS
 

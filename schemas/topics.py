@@ -11,9 +11,12 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel
 
 from schemas.label import LabelEvent
-from schemas.status import AgentInfo, AgentMetrics, Availability, Barrier, Capture, GapEvent
+from schemas.status import AgentInfo, AgentMetrics, Alarms, Availability, Barrier, Capture, GapEvent
 
 ROOT = "telltale/v1"
+
+BROKER_DROPPED = "$SYS/broker/publish/messages/dropped"
+"""Where mosquitto tells how many messages it dropped because a queue was full; other brokers have no such topic."""
 
 ID_PATTERN = re.compile(r"^[a-z0-9-]{1,64}$")
 """Gateway and device ids in topics: what Homie, Home Assistant and AWS all accept."""
@@ -62,6 +65,15 @@ ROUTES: dict[str, Route] = {
             qos=0,
             retain=True,
             meaning="counters since start",
+        ),
+        Route(
+            "alarm",
+            f"{ROOT}/{{gateway}}/alarm",
+            Alarms,
+            "out",
+            qos=1,
+            retain=True,
+            meaning="what a person should see to; empty when all is well",
         ),
         Route(
             "label",

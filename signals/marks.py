@@ -1,28 +1,26 @@
 """The open stretch of one device on the grid, by policy: what was received, and the value of every grid point from it.
 
-Three stores with one interface. ``NearestStore`` keeps the value of each grid point. ``MarkStore`` keeps per cell
-``(g - 1, g]``
-the last sample (and for ``linear`` the first), from which the grid values are resolved when a window closes: so
-neither the order of messages nor their size shows. Memory is bounded by the capacity that the owner grants.
+Stores with one interface. ``NearestStore`` (``signals.nearest``) keeps the value of each grid point. ``MarkStore``
+keeps per cell ``(g - 1, g]`` the last sample (and for ``linear`` the first), from which the grid values are resolved
+when a window closes: so neither the order of messages nor their size shows. Memory is bounded by the capacity that the
+owner grants.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from signals.block import FloatArray, IntArray
-from signals.grid import cells_of, nearest_points
+from signals.grid import cells_of
 
 Carry = tuple[tuple[int, float, float] | None, ...]
 """Per channel the last sample before the open stretch: cell, offset in (-1, 0], value. None = none yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
+class Samples(NamedTuple):
     """Samples with their place on the grid.
 
     Attributes
@@ -54,12 +52,8 @@ class Store(Protocol):
         """Place samples; return how many values were new and how many stood there already."""
         ...
 
-    def append(self, channels: tuple[int, ...], point: int, values: FloatArray) -> None:
-        """Place a run of samples beyond all that was placed so far; only where a point is a sample (``nearest``)."""
-        ...
-
     def resolve(self, first: int, stop: int) -> FloatArray:
-        """Values of grid points ``[first, stop)``, shape (n_channels, stop - first), NaN = missing. A fresh array."""
+        """Values of grid points ``[first, stop)``, shape (n_channels, stop - first), NaN = missing; no view of the store."""
         ...
 
     def may_be_whole(self, stop: int) -> bool:
@@ -110,108 +104,6 @@ def _merge(
     marks[0][target] = np.where(wins, offered[0], marks[0][target])
     marks[1][target] = np.where(wins, offered[1], held)
     return wins
-
-
-class NearestStore:
-    """Policy ``nearest``: a sample is the value of its nearest grid point; the first one to arrive stays.
-
-    Parameters
-    ----------
-    n_channels : int
-    capacity : int
-        Grid points held at first; grows when a hole keeps a window open.
-    start : int
-        First grid point held.
-    """
-
-    __slots__ = ("_all", "_values", "start")
-
-    def __init__(self, n_channels: int, capacity: int, start: int) -> None:
-        self._values: FloatArray = np.full((n_channels, capacity), np.nan, dtype=np.float32)
-        self._all = tuple(range(n_channels))
-        self.start = start
-
-    def points(self, samples: Samples) -> IntArray:
-        """The grid point nearest to each position."""
-        return nearest_points(samples.whole, samples.fraction)
-
-    def put(self, samples: Samples) -> tuple[int, int]:
-        """Place samples at their nearest points. Points before ``start`` must have been taken out by the caller."""
-        channels, values = samples.channels, samples.values
-        points = self.points(samples)
-        first, last = int(points[0]), int(points[-1])
-        n = len(points)
-        if last - first == n - 1 and (n < 3 or bool((points[1:] - points[:-1] == 1).all())):
-            return self._put_run(channels, first - self.start, values)
-        new = seen = 0
-        columns = points - self.start
-        self._reserve(int(columns.max()) + 1)
-        for row, channel in enumerate(channels):
-            given = ~np.isnan(values[row])
-            column, value = columns[given], values[row][given]
-            column, position = np.unique(column, return_index=True)  # first of equal points, as if they came one by one
-            free = np.isnan(self._values[channel, column])
-            self._values[channel, column[free]] = value[position[free]]
-            new += int(free.sum())
-            seen += int(given.sum()) - int(free.sum())
-        return new, seen
-
-    def append(self, channels: tuple[int, ...], point: int, values: FloatArray) -> None:
-        """Place a run of samples where nothing stands yet: no look at what is there."""
-        column = point - self.start
-        stop = column + values.shape[1]
-        self._reserve(stop)
-        if channels == self._all:
-            self._values[:, column:stop] = values
-        else:
-            self._values[list(channels), column:stop] = values
-
-    def _put_run(self, channels: tuple[int, ...], column: int, values: FloatArray) -> tuple[int, int]:
-        stop = column + values.shape[1]
-        self._reserve(stop)
-        if channels == self._all:
-            region = self._values[:, column:stop]
-            free = np.isnan(region)
-            if free.all():
-                region[...] = values
-            else:
-                np.copyto(region, values, where=free)
-            given = values.size - int(np.isnan(values).sum())
-            new = int((free & ~np.isnan(values)).sum()) if not free.all() else given
-            return new, given - new
-        new = given = 0
-        for row, channel in enumerate(channels):
-            line = self._values[channel, column:stop]
-            free = np.isnan(line) & ~np.isnan(values[row])
-            np.copyto(line, values[row], where=free)
-            new += int(free.sum())
-            given += int((~np.isnan(values[row])).sum())
-        return new, given - new
-
-    def _reserve(self, columns: int) -> None:
-        held = self._values.shape[1]
-        if columns > held:
-            self._values = _grown(self._values, held, max(columns, 2 * held))
-
-    def resolve(self, first: int, stop: int) -> FloatArray:
-        """Values of grid points ``[first, stop)``; NaN = missing."""
-        self._reserve(stop - self.start)
-        return self._values[:, first - self.start : stop - self.start].copy()
-
-    def may_be_whole(self, stop: int) -> bool:
-        """Whether the last grid point before ``stop`` is there."""
-        column = stop - 1 - self.start
-        return column < self._values.shape[1] and not np.isnan(self._values[:, column]).any()
-
-    def drop_before(self, point: int) -> None:
-        """Forget everything before ``point``."""
-        if point > self.start:
-            _shift(self._values, point - self.start)
-            self.start = point
-
-    def carry(self, point: int) -> Carry | None:
-        """None: a grid point needs no neighbour."""
-        return None
 
 
 class MarkStore:
@@ -277,10 +169,6 @@ class MarkStore:
                 new, seen = new + counts[0], seen + counts[1]
         return new, seen
 
-    def append(self, channels: tuple[int, ...], point: int, values: FloatArray) -> None:
-        """A mark has a place between grid points: it cannot be appended."""
-        raise TypeError("MarkStore: samples are put, not appended")
-
     def _put_rows(
         self, channels: NDArray[np.intp], columns: IntArray, at: FloatArray, values: FloatArray
     ) -> tuple[int, int]:
@@ -300,6 +188,11 @@ class MarkStore:
             _merge((self._first, self._first_at), target, (values[:, initial], at[initial]), later=False)
         n_seen = int((~wins).sum()) + len(channels) * int(repeated.sum())
         return len(channels) * n_given - n_seen, n_seen
+
+    @property
+    def n_cells(self) -> int:
+        """Cells that memory is held for."""
+        return self._last.shape[1]
 
     def _reserve(self, columns: int) -> None:
         held = self._last.shape[1]

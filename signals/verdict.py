@@ -15,20 +15,31 @@ _NOT_ID = re.compile(r"[^a-z0-9]+")
 _MAX_ID = 64
 
 
-@lru_cache(maxsize=65_536)
+_MAX_NAME = 256
+
+
 def device_id(name: str) -> str:
     """The name as an id of ``[a-z0-9-]``, 1 to 64 characters.
 
     Raises
     ------
     ValueError
-        If no letter or digit is left.
+        If no letter or digit is left, or the name is longer than 256 characters: names are kept in memory, and
+        whoever may publish may choose them.
 
     Examples
     --------
     >>> device_id("Living room/Temp 1")
     'living-room-temp-1'
     """
+    if len(name) > _MAX_NAME:
+        message = f"device: a name of at most {_MAX_NAME} characters expected, got {len(name)}"
+        raise ValueError(message)
+    return _id_of(name)
+
+
+@lru_cache(maxsize=1024)
+def _id_of(name: str) -> str:
     text = _NOT_ID.sub("-", name.lower()).strip("-")[:_MAX_ID].rstrip("-")
     if not text:
         message = f"device: a name with letters a-z or digits expected, got {name!r}"

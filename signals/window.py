@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.card import ModelCard
 from signals.block import FloatArray
@@ -72,7 +73,7 @@ class WindowSpec:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClosedWindow:
     """One window, ready for the model.
 
@@ -81,7 +82,7 @@ class ClosedWindow:
     index : int
         ``k`` of the grid.
     values : ndarray of shape (n_channels, window_length), float32
-        NaN = missing.
+        NaN = missing. Its own memory; not contiguous under the policy ``nearest`` (point after point).
     n_samples : int
         Grid points with a value in at least one channel.
     present : float
@@ -104,8 +105,7 @@ class ClosedWindow:
     carry: Carry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedWindows:
+class SkippedWindows(NamedTuple):
     """Windows ``first_index ... last_index`` that nothing touched."""
 
     first_index: int

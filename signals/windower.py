@@ -10,20 +10,26 @@ The rules of DESIGN section 3, kept here and nowhere else:
 3. A block is handled as if its samples came one by one: how the stream was cut into messages never shows.
 4. Windows that nothing touched between two that were are declared as one range, never one by one.
 5. Memory is bounded: the open stretch is at most one window, one hop and the deadline long.
+
+Two ways lead in and give the same windows. ``push`` takes any block. ``extend`` takes rows of all channels at the
+nominal rate, and while they follow each other without a hole they cost one append of bytes: nothing is looked at again
+that is known to be whole.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import pairwise
+from operator import eq
 
 import numpy as np
 from numpy.typing import NDArray
 
 from signals.block import Block, FloatArray, IntArray
-from signals.grid import grid_position, grid_positions, nearest_point, uniform_positions
-from signals.marks import Carry, MarkStore, NearestStore, Samples, Store
+from signals.grid import TIE_MARGIN, grid_position, grid_positions, nearest_point, uniform_positions
+from signals.marks import Carry, MarkStore, Samples, Store
+from signals.nearest import NearestStore
+from signals.plan import CutPlan, plan_of
 from signals.quality import longest_gap, stuck_and_clipped
 from signals.steady import CountedTime
 from signals.window import Closed, ClosedWindow, SampleCounts, SkippedWindows, WindowSpec
@@ -34,8 +40,12 @@ _MAX_HELD_WINDOWS = 1000
 CLOCK_STEP_S = 10.0
 """A device from which only late samples came for this long (receipt clock) has set its clock back; it starts anew."""
 
+_NS = 1_000_000_000
+_TIE = 0.5 - TIE_MARGIN
+_FLOAT = np.dtype(np.float32)
+_NOTHING: tuple[Closed, ...] = ()
 
-@dataclass(slots=True)
+
 class DeviceWindows:
     """Cuts the stream of one device.
 
@@ -46,13 +56,11 @@ class DeviceWindows:
         Windows up to this index were labelled in an earlier run; None = nothing is known.
     carried : Carry or None
         What that run carried over (linear and hold).
-    counts : SampleCounts
-        Where placed, late and duplicate values are counted.
-
-    Attributes
-    ----------
-    newly_touched : list of int
-        Windows that got their first sample; the owner takes them out.
+    counts : SampleCounts or None
+        Where placed, late and duplicate values are counted; one object may serve many devices.
+    newly_touched : list of int or None
+        Takes the windows that got their first sample; the owner takes them out. One list may serve many devices
+        of one owner.
 
     Examples
     --------
@@ -65,39 +73,123 @@ class DeviceWindows:
     [(1, 0.5)]
     """
 
-    spec: WindowSpec
-    closed_through: int | None = None
-    carried: Carry | None = None
-    counts: SampleCounts = field(default_factory=SampleCounts)
-    newly_touched: list[int] = field(default_factory=list)
-    _store: Store | None = None
-    _next: int = 0
-    _gap_first: int | None = None
-    _gap_reason: str = "no_samples"
-    _touched: set[int] = field(default_factory=set)
-    _newest: int = 0
-    _newest_clock_ns: int = 0
-    _steady: CountedTime | None = None
-    _late_since_ns: int | None = None
-    _late_first: int = 0
-    _in_time: bool = False
-    _deadline: int = 0
-    _span: int = 0
-    _first_point: int = 0
-    _highest: int = 0
-    _is_plain: bool = False
+    __slots__ = (
+        "_carried",
+        "_check_at",
+        "_closed_through",
+        "_first_point",
+        "_gap_first",
+        "_gap_reason",
+        "_in_time",
+        "_is_spent",
+        "_late_first",
+        "_late_since_ns",
+        "_new_at",
+        "_newest",
+        "_newest_clock_ns",
+        "_next",
+        "_plan",
+        "_steady",
+        "_store",
+        "_touched",
+        "_whole_from",
+        "counts",
+        "is_flowing",
+        "newly_touched",
+    )
 
-    def __post_init__(self) -> None:
-        """Turn the deadline into grid points."""
-        self._deadline = math.ceil(self.spec.deadline_s * self.spec.sampling_rate_hz)
-        self._span = self.spec.window_length + self.spec.hop_length + self._deadline + 2
+    def __init__(
+        self,
+        spec: WindowSpec,
+        closed_through: int | None = None,
+        carried: Carry | None = None,
+        counts: SampleCounts | None = None,
+        newly_touched: list[int] | None = None,
+    ) -> None:
+        self._plan: CutPlan = plan_of(spec)
+        self.counts = SampleCounts() if counts is None else counts
+        self.newly_touched: list[int] = [] if newly_touched is None else newly_touched
+        self._closed_through = closed_through
+        self._carried = carried
+        self._store: NearestStore | MarkStore | None = None
+        self._steady: CountedTime | None = None
+        self._touched = 0  # bit i: window next + i has a sample
+        self._next = self._first_point = self._newest = self._newest_clock_ns = self._late_first = 0
+        self._gap_first: int | None = None
+        self._gap_reason = "no_samples"
+        self._late_since_ns: int | None = None
+        self._in_time = self._is_spent = self.is_flowing = False
+        # While samples flow without a hole: grid points at which a new window begins, at which closing must be looked
+        # at, and from which on every value is known to be there.
+        self._new_at = self._check_at = self._whole_from = 0
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the last samples were so late that their clock may have been set back: dropped, or declared soon."""
+        return (
+            self._late_since_ns is not None
+            and self._in_time
+            and (self._newest - self._late_first) > self._doubted_points()
+        )
+
+    def doubt_ends_ns(self) -> int:
+        """The clock at which doubted samples are taken for late ones, if nothing else came."""
+        return (self._late_since_ns or 0) + int(self._patience_s() * 1e9)
 
     @property
     def nbytes(self) -> int:
         """Upper bound of the open stretch in bytes, for one array of values."""
-        return 4 * len(self.spec.channels) * self._span
+        return self._plan.span_bytes
+
+    @property
+    def n_held(self) -> int:
+        """Grid points (or cells) that memory is held for now."""
+        if isinstance(self._store, NearestStore):
+            return len(self._store.rows) // self._plan.row_bytes
+        return 0 if self._store is None else self._store.n_cells
 
     # ------------------------------------------------------------------ in
+
+    def extend(self, t0_ns: int | None, rows: bytes, wall_ns: int, clock_ns: int) -> Sequence[Closed]:
+        """Place samples of all channels at the nominal rate; return what closed. Equal to ``push`` of the same samples.
+
+        Parameters
+        ----------
+        t0_ns : int or None
+            Time of the first sample; None = the message carries no time.
+        rows : bytes
+            float32, sample after sample, finite, all channels in the order of the spec; at least one sample.
+        wall_ns, clock_ns : int
+            As in ``push``.
+        """
+        plan = self._plan
+        n_bytes = len(rows)
+        n_samples = 1 if n_bytes == plan.row_bytes else n_bytes // plan.row_bytes
+        if t0_ns is None:
+            t0_ns = self._time_without_time(wall_ns, n_samples, None)
+        if self.is_flowing:
+            if plan.whole_rate:  # nearest_point(*grid_position(t0_ns)), in whole numbers as far as they go
+                seconds, rest = divmod(t0_ns, _NS)
+                fraction = rest * plan.points_per_ns
+                carry = int(fraction)
+                point = seconds * plan.whole_rate + carry + (fraction - carry >= _TIE)
+            else:
+                point = nearest_point(*grid_position(t0_ns, plan.rate))
+            store = self._store
+            if point == self._newest + 1 and len(store.rows) + n_bytes <= plan.span_bytes:  # type: ignore[union-attr]  # flowing: a NearestStore
+                store.rows += rows  # type: ignore[union-attr]  # as above
+                self._newest = newest = self._newest + n_samples
+                self._newest_clock_ns = clock_ns
+                self.counts.placed += n_samples * plan.n_channels
+                if newest >= self._new_at:
+                    last = newest // plan.hop
+                    for index in range(self._new_at // plan.hop, last + 1):  # new to this device: no look is needed
+                        self._touched |= 1 << (index - self._next)
+                        self.newly_touched.append(index)
+                    self._new_at = (last + 1) * plan.hop
+                return self._close_flow() if newest >= self._check_at else _NOTHING
+        values = np.frombuffer(rows, _FLOAT).reshape(n_samples, plan.n_channels).T
+        return self._place(plan.all_channels, values, *self._uniform(t0_ns, plan.rate, n_samples), clock_ns)
 
     def push(self, block: Block, *, wall_ns: int, clock_ns: int) -> list[Closed]:
         """Place the samples of a block; return what closed.
@@ -110,32 +202,49 @@ class DeviceWindows:
         clock_ns : int
             Receipt time on a monotonic clock, for deadlines.
         """
-        values = block.values
-        n_samples = values.shape[1]
-        holes = bool(np.isnan(values).any())
-        t0_ns = self._start(block, wall_ns) if block.t_ns is None else 0
-        if self._is_plain and block.t_ns is None and not holes and (n_samples == 1 or self._is_nominal(block)):
-            point = nearest_point(*grid_position(t0_ns, self.spec.sampling_rate_hz))
-            if self._highest < point < self._opened().start + self._span - n_samples:
-                return self._append(block.channels, point, values, clock_ns)
-        whole, fraction = self._positions(block, t0_ns)
-        if holes:
-            given = ~np.isnan(values).all(axis=0)
+        values, n_samples = block.values, block.values.shape[1]
+        holes = np.isnan(values)
+        has_holes = bool(holes.any())
+        if block.t_ns is not None:
+            whole, fraction = grid_positions(block.t_ns, self._plan.rate)
+        else:
+            t0_ns = block.t0_ns
+            if t0_ns is None:
+                t0_ns = self._time_without_time(wall_ns, n_samples, block.rate_hz)
+            rate_hz = block.rate_hz or self._plan.rate
+            is_usual = rate_hz == self._plan.rate and not has_holes and block.channels == self._plan.all_channels
+            if self.is_flowing and is_usual and n_samples:
+                return list(self.extend(t0_ns, values.T.tobytes(), wall_ns, clock_ns))
+            whole, fraction = self._uniform(t0_ns, rate_hz, n_samples)
+        if has_holes:
+            given = ~holes.all(axis=0)
             if not given.all():
                 values, whole, fraction = values[:, given], whole[given], fraction[given]
-        if not len(whole):
-            return []
+        return self._place(block.channels, values, whole, fraction, clock_ns)
+
+    def _place(
+        self,
+        channels: tuple[int, ...],
+        values: FloatArray,
+        whole: IntArray,
+        fraction: NDArray[np.float64],
+        clock_ns: int,
+    ) -> list[Closed]:
         out: list[Closed] = []
-        samples = Samples(block.channels, whole, fraction, values)
+        if not len(whole):
+            return out
+        samples = Samples(channels, whole, fraction, values)
         if self._store is None:
             self._begin(samples)
-        breaks = np.flatnonzero(whole[1:] + fraction[1:] < whole[:-1] + fraction[:-1]) + 1
+        breaks = np.flatnonzero(whole[1:] + fraction[1:] < whole[:-1] + fraction[:-1]) + 1 if len(whole) > 1 else ()
         if not len(breaks):
             self._push_run(samples, clock_ns, out)
         else:
-            edges = [0, *breaks.tolist(), len(whole)]
+            edges = [0, *breaks.tolist(), len(whole)]  # type: ignore[union-attr]  # an array, as it is not empty
             for first, stop in pairwise(edges):
                 self._push_run(samples.part(slice(first, stop)), clock_ns, out)
+        self._is_spent = False
+        self._flow_again()
         return out
 
     def advance(self, clock_ns: int) -> list[Closed]:
@@ -148,68 +257,72 @@ class DeviceWindows:
         """
         out: list[Closed] = []
         if self._store is not None and clock_ns > self._newest_clock_ns:
-            silent = (clock_ns - self._newest_clock_ns) * self.spec.sampling_rate_hz / 1e9
+            silent = (clock_ns - self._newest_clock_ns) * self._plan.rate / 1e9
             self._close(self._newest + int(silent), out, by_clock=True)
+            self._flow_again()
         return out
+
+    def due_ns(self) -> int | None:
+        """The clock before which ``advance`` closes nothing; None = never, until the next sample."""
+        if not self._touched and (self._store is None or self._plan.spec.policy != "hold" or self._is_spent):
+            return None
+        plan = self._plan
+        lowest = self._next + ((self._touched & -self._touched).bit_length() - 1 if plan.is_nearest else 0)
+        wait = lowest * plan.hop + plan.length + plan.deadline - self._newest
+        return self._newest_clock_ns + int(wait * 1e9 / plan.rate)
 
     def flush(self) -> list[Closed]:
         """Close every touched window: the recording has ended."""
         out: list[Closed] = []
         while self._touched:
-            last = max(self._touched)
-            self._close(last * self.spec.hop_length + self.spec.window_length + self._deadline, out, by_clock=False)
+            last = self._next + self._touched.bit_length() - 1
+            self._close(last * self._plan.hop + self._plan.length + self._plan.deadline, out, by_clock=False)
+        self.is_flowing = False
         return out
 
     @property
     def touched(self) -> list[int]:
         """Windows that are open and have at least one sample."""
-        return sorted(self._touched)
+        return [self._next + bit for bit in range(self._touched.bit_length()) if self._touched >> bit & 1]
 
     # ------------------------------------------------------------------ positions
 
-    def _start(self, block: Block, wall_ns: int) -> int:
-        """The time of the first sample."""
-        if block.t0_ns is not None:
-            return block.t0_ns
-        return self._time_without_time(wall_ns, block.values.shape[1], block.rate_hz)
+    @staticmethod
+    def _uniform_of_one(t0_ns: int, rate: float) -> tuple[IntArray, NDArray[np.float64]]:
+        whole, fraction = grid_position(t0_ns, rate)
+        return np.array([whole]), np.array([fraction])
 
-    def _is_nominal(self, block: Block) -> bool:
-        return block.rate_hz is None or block.rate_hz == self.spec.sampling_rate_hz
-
-    def _positions(self, block: Block, t0_ns: int) -> tuple[IntArray, NDArray[np.float64]]:
-        rate = self.spec.sampling_rate_hz
-        if block.t_ns is not None:
-            return grid_positions(block.t_ns, rate)
-        return uniform_positions(t0_ns, block.rate_hz or rate, block.values.shape[1], rate)
+    def _uniform(self, t0_ns: int, rate_hz: float, n_samples: int) -> tuple[IntArray, NDArray[np.float64]]:
+        if n_samples == 1:
+            return self._uniform_of_one(t0_ns, self._plan.rate)
+        return uniform_positions(t0_ns, rate_hz, n_samples, self._plan.rate)
 
     def _time_without_time(self, wall_ns: int, n_samples: int, rate_hz: float | None) -> int:
-        if self.spec.policy != "nearest":
+        if not self._plan.is_nearest:
             return wall_ns
         if self._steady is None:
-            self._steady = CountedTime(rate_hz or self.spec.sampling_rate_hz)
+            self._steady = CountedTime(rate_hz or self._plan.rate)
         before = self._steady.reanchored
         t0_ns = self._steady.place(wall_ns, n_samples)
         self.counts.reanchored += self._steady.reanchored - before
         return t0_ns
 
-    def _new_store(self, start: int, carried: Carry | None) -> Store:
-        spec = self.spec
-        capacity = spec.window_length + spec.hop_length
-        if spec.policy == "nearest":
-            return NearestStore(len(spec.channels), capacity, start)
+    def _new_store(self, start: int, carried: Carry | None) -> NearestStore | MarkStore:
+        plan, spec = self._plan, self._plan.spec
+        if plan.is_nearest:
+            return NearestStore(plan, start)
         return MarkStore(
-            len(spec.channels),
-            capacity,
+            plan.n_channels,
+            plan.length + plan.hop,
             start,
             interpolate=spec.policy == "linear",
-            max_age=spec.max_age_s * spec.sampling_rate_hz + 1e-6,
+            max_age=spec.max_age_s * plan.rate + 1e-6,
             carried=carried,
         )
 
     def _open(self, first: int, first_point: int, carried: Carry | None) -> None:
         self._store = self._new_store(self._floor(first), carried)
-        self._first_point, self._highest = first_point, first_point - 1
-        self._is_plain = self.spec.policy == "nearest"
+        self._first_point = first_point
 
     def _opened(self) -> Store:
         if self._store is None:
@@ -219,51 +332,53 @@ class DeviceWindows:
     def _begin(self, samples: Samples) -> None:
         points = self._new_store(0, None).points(samples.part(slice(1)))
         first = self._first_window_of(int(points[0]))
-        if self.closed_through is not None and first > self.closed_through + 1:
-            self._gap_first, self._gap_reason = self.closed_through + 1, "restart"
-        elif self.closed_through is not None:
-            first = self.closed_through + 1
+        earlier = self._closed_through
+        if earlier is not None and first > earlier + 1:
+            self._gap_first, self._gap_reason = earlier + 1, "restart"
+        elif earlier is not None:
+            first = earlier + 1
         self._next = first
         self._newest = int(samples.whole[0])
-        self._open(first, int(points[0]), self.carried)
+        self._open(first, int(points[0]), self._carried)
+        self._carried = None
 
     def _floor(self, index: int) -> int:
         """First grid point still wanted when ``index`` is next: before its start where windows stand apart."""
-        return index * self.spec.hop_length - max(0, self.spec.hop_length - self.spec.window_length)
+        return index * self._plan.hop - self._plan.reach
 
     def _first_window_of(self, point: int) -> int:
-        return -((self.spec.window_length - 1 - point) // self.spec.hop_length)
+        return -((self._plan.length - 1 - point) // self._plan.hop)
 
     # ------------------------------------------------------------------ placing
 
-    def _append(self, channels: tuple[int, ...], point: int, values: FloatArray, clock_ns: int) -> list[Closed]:
-        """The usual case at the price of one index: a run at the nominal rate, beyond all that was placed so far."""
-        store, hop = self._opened(), self.spec.hop_length
-        store.append(channels, point, values)
-        last, before = point + values.shape[1] - 1, self._highest
-        first_new = before // hop + 1 if point == before + 1 else self._first_window_of(point)
-        if last // hop >= first_new:
-            self._touch_range(first_new, last // hop)
-        self.counts.placed += values.size
-        self._late_since_ns, self._in_time, self._highest = None, True, last
-        out: list[Closed] = []
-        if last >= self._newest:
-            self._newest, self._newest_clock_ns = last, clock_ns
-        if self._newest >= self._next * hop + self.spec.window_length - 1:
-            self._close(self._newest, out, by_clock=False)
-        return out
+    def _flow_again(self) -> None:
+        """Whether the next sample may take the short way, and where it must look up."""
+        plan, store, newest = self._plan, self._store, self._newest
+        self._whole_from = newest + 1
+        self._new_at = (newest // plan.hop + 1) * plan.hop
+        self.is_flowing = (
+            isinstance(store, NearestStore)
+            and self._in_time
+            and self._late_since_ns is None
+            and store.start <= newest + 1 == store.stop
+        )
+        self._look_up()
 
-    def _push_run(
-        self,
-        samples: Samples,
-        clock_ns: int,
-        out: list[Closed],
-    ) -> None:
+    def _look_up(self) -> None:
+        """Set the point at which a sample that flows in may close a window, after all that could close was closed.
+
+        A window whose end has passed lacks something that only a late sample can bring; else it waits for its deadline.
+        """
+        plan = self._plan
+        end = self._next * plan.hop + plan.length
+        self._check_at = end - 1 if self._newest < end - 1 else end + plan.deadline
+
+    def _push_run(self, samples: Samples, clock_ns: int, out: list[Closed]) -> None:
         """Place samples that rise in time, in pieces that fit the open stretch."""
-        store = self._opened()
+        store, plan = self._opened(), self._plan
         points = store.points(samples)
         # with marks, the grid point of a cell lies ahead of its samples: time has only come as far as their whole part
-        times = points if self.spec.policy == "nearest" else samples.whole
+        times = points if plan.is_nearest else samples.whole
         at, n = 0, len(points)
         while at < n:
             if points[at] < store.start:
@@ -274,17 +389,16 @@ class DeviceWindows:
                 self.counts.late += int((~np.isnan(samples.values[:, at:stop])).sum())
                 at = stop
                 continue
-            if points[at] >= store.start + self._span:
+            if points[at] >= store.start + plan.span:
                 # a jump: what is over closes first, so that the open stretch never grows beyond its span
                 self._close(int(times[at]), out, by_clock=False, before=self._first_window_of(int(points[at])))
-            stop = at + int(np.searchsorted(points[at:], store.start + self._span))
-            if self.spec.policy == "linear":
+            stop = at + int(np.searchsorted(points[at:], store.start + plan.span))
+            if plan.spec.policy == "linear":
                 stop = min(stop, at + self._step(times[at:]))
             new, seen = store.put(samples.part(slice(at, stop)))
             self.counts.placed += new
             self.counts.duplicate += seen
             self._touch(points[at:stop])
-            self._highest = max(self._highest, int(points[stop - 1]))
             self._late_since_ns, self._in_time = None, True
             if times[stop - 1] >= self._newest:
                 self._newest, self._newest_clock_ns = int(times[stop - 1]), clock_ns
@@ -297,13 +411,13 @@ class DeviceWindows:
         An interpolated value looks ahead: so samples go in up to the one that may complete the next window, then
         one by one.
         """
-        end = self._next * self.spec.hop_length + self.spec.window_length - 1
+        end = self._next * self._plan.hop + self._plan.length - 1
         if times[0] <= self._newest or self._newest >= end:
             return 1
         return int(np.searchsorted(times, end)) + 1
 
     def _touch(self, points: IntArray) -> None:
-        length, hop = self.spec.window_length, self.spec.hop_length
+        length, hop = self._plan.length, self._plan.hop
         first, last = int(points[0]), int(points[-1])
         if first == last or bool((points[1:] - points[:-1] <= length).all()):
             ranges = [(self._first_window_of(first), last // hop)]
@@ -315,8 +429,9 @@ class DeviceWindows:
 
     def _touch_range(self, low: int, high: int) -> None:
         for index in range(max(low, self._next), high + 1):
-            if index not in self._touched:
-                self._touched.add(index)
+            bit = 1 << (index - self._next)
+            if not self._touched & bit:
+                self._touched |= bit
                 self.newly_touched.append(index)
 
     def _step_back(self, point: int, time: int, clock_ns: int, out: list[Closed]) -> bool:
@@ -324,10 +439,7 @@ class DeviceWindows:
         if self._late_since_ns is None:
             self._late_since_ns, self._late_first = clock_ns, point
             return False
-        patience_s = max(CLOCK_STEP_S, self.spec.window_length / self.spec.sampling_rate_hz)
-        if not self._in_time:
-            patience_s *= 6  # after a restart the broker may deliver a long tail that was labelled before
-        if clock_ns - self._late_since_ns < patience_s * 1e9:
+        if clock_ns - self._late_since_ns < self._patience_s() * 1e9:
             return False
         out.extend(self.flush())
         first, lost = self._first_window_of(point), self._first_window_of(self._late_first)
@@ -339,31 +451,74 @@ class DeviceWindows:
         self._open(first, point, None)
         return True
 
+    def _patience_s(self) -> float:
+        """How long only late samples may come before the device's clock is taken to be set back."""
+        patience_s = max(CLOCK_STEP_S, self._plan.length / self._plan.rate)
+        # after a restart the broker may deliver a long tail that was labelled before
+        return patience_s if self._in_time else 6 * patience_s
+
+    def _doubted_points(self) -> float:
+        """A sample that is later than this is hardly one that the broker only delivers again."""
+        return self._patience_s() * self._plan.rate + 2 * self._plan.span
+
     # ------------------------------------------------------------------ closing
+
+    def _close_flow(self) -> Sequence[Closed]:
+        """Close the windows that the last sample completed, where all before it is known to be there."""
+        out: list[Closed] = []
+        plan, store, newest = self._plan, self._store, self._newest
+        index, row_bytes = self._next, plan.row_bytes
+        first = index * plan.hop
+        if isinstance(store, NearestStore) and first >= self._whole_from:
+            at = (first - store.start) * row_bytes
+            while newest >= first + plan.length - 1 and self._touched & 1:
+                chunk = store.rows[at : at + plan.window_bytes]
+                values = np.ndarray((plan.n_channels, plan.length), _FLOAT, chunk, 0, (4, row_bytes))
+                stuck: tuple[str, ...] = ()
+                clipped: tuple[str, ...] = ()
+                ends = map(eq, plan.unpack_row(chunk, 0), plan.unpack_row(chunk, plan.window_bytes - row_bytes))
+                if plan.has_range or True in ends:  # what ends where it began may have stood still
+                    stuck, clipped = self._stuck_and_clipped(values)
+                if self._gap_first is not None:
+                    self._declare_skipped(out)
+                out.append(ClosedWindow(index, values, plan.length, 1.0, 0.0, stuck, clipped))
+                self._touched >>= 1
+                self._next = index = index + 1
+                first += plan.hop
+                at += plan.hop * row_bytes
+            self._check_at = first + plan.length - 1
+            store.drop_before(first - plan.reach)
+        if self._newest >= self._check_at:
+            self._close(self._newest, out, by_clock=False)
+            self._look_up()
+        if isinstance(store, NearestStore) and store.start > newest + 1:
+            self.is_flowing = False
+        return out
 
     def _close(self, newest: int, out: list[Closed], *, by_clock: bool, before: int | None = None) -> None:
         """Close in order what is complete or over its deadline when the device's time is ``newest`` (a grid point)."""
-        store, spec = self._opened(), self.spec
+        store, plan = self._opened(), self._plan
         held = 0
         while before is None or self._next < before:
-            stop = self._next * spec.hop_length + spec.window_length
-            over = newest >= stop + self._deadline
-            touched = self._next in self._touched
+            stop = self._next * plan.hop + plan.length
+            over = newest >= stop + plan.deadline
+            touched = self._touched & 1
             if touched and (over or (newest >= stop - 1 and store.may_be_whole(stop))):
-                values = store.resolve(stop - spec.window_length, stop)
+                values = store.resolve(stop - plan.length, stop)
                 missing = np.isnan(values)
                 # what would stand before the device's very first sample is not waited for
-                if not over and missing[:, max(0, self._first_point - stop + spec.window_length) :].any():
+                if not over and missing[:, max(0, self._first_point - stop + plan.length) :].any():
                     break
                 self._emit(values, missing, out)
             elif over and not touched:
                 values = None
-                if spec.policy == "hold" and held < _MAX_HELD_WINDOWS:
-                    values = store.resolve(stop - spec.window_length, stop)
+                if plan.spec.policy == "hold" and held < _MAX_HELD_WINDOWS:
+                    values = store.resolve(stop - plan.length, stop)
                 if values is not None and not np.isnan(values).all():
                     held += 1
                     self._emit(values, np.isnan(values), out)
                 elif by_clock and not self._touched:
+                    self._is_spent = values is not None
                     break  # a silent device leaves no evidence; the gap is declared when it speaks again
                 else:
                     self._skip(newest, before)
@@ -374,37 +529,51 @@ class DeviceWindows:
         """Pass over windows that nothing touched; they are declared with the next window that closes."""
         if self._gap_first is None:
             self._gap_first, self._gap_reason = self._next, "no_samples"
-        hop = self.spec.hop_length
-        target = (newest - self._deadline - self.spec.window_length) // hop + 1  # first window that is not over
+        plan = self._plan
+        target = (newest - plan.deadline - plan.length) // plan.hop + 1  # first window that is not over
         if self._touched:
-            target = min(target, *self._touched)
+            target = min(target, self._next + (self._touched & -self._touched).bit_length() - 1)
         if before is not None:
             target = min(target, before)
-        self._next = max(target, self._next + 1)
-        self._opened().drop_before(self._floor(self._next))
+        target = max(target, self._next + 1)
+        self._touched >>= min(target - self._next, self._touched.bit_length())
+        self._next = target
+        self._opened().drop_before(self._floor(target))
+
+    def _pass_window(self, out: list[Closed]) -> int:
+        """The index of the next window, which closes now; what was skipped before it is declared."""
+        index = self._next
+        if self._gap_first is not None:
+            self._declare_skipped(out)
+        self._next = index + 1
+        self._touched >>= 1
+        self._opened().drop_before(self._floor(index + 1))
+        return index
+
+    def _declare_skipped(self, out: list[Closed]) -> None:
+        """Say which windows before the next one nothing touched."""
+        if self._gap_first is not None and self._gap_first < self._next:
+            out.append(SkippedWindows(self._gap_first, self._next - 1, self._gap_reason))
+        self._gap_first = None
 
     def _emit(self, values: FloatArray, missing: NDArray[np.bool_], out: list[Closed]) -> None:
-        index, spec = self._next, self.spec
-        if self._gap_first is not None:
-            if self._gap_first < index:
-                out.append(SkippedWindows(self._gap_first, index - 1, self._gap_reason))
-            self._gap_first = None
+        plan = self._plan
         whole = not missing.any()
-        stuck, clipped = stuck_and_clipped(
-            values, spec.channels, spec.minimum, spec.maximum, check_stuck=spec.policy != "hold"
-        )
-        self._next = index + 1
-        self._touched.discard(index)
-        self._opened().drop_before(self._floor(self._next))
+        stuck, clipped = self._stuck_and_clipped(values)
+        index = self._pass_window(out)
         out.append(
             ClosedWindow(
                 index=index,
                 values=values,
-                n_samples=spec.window_length if whole else int((~missing.all(axis=0)).sum()),
+                n_samples=plan.length if whole else int((~missing.all(axis=0)).sum()),
                 present=1.0 if whole else float(1.0 - missing.mean()),
-                longest_gap_s=0.0 if whole else longest_gap(missing) / spec.sampling_rate_hz,
+                longest_gap_s=0.0 if whole else longest_gap(missing) / plan.rate,
                 stuck=stuck,
                 clipped=clipped,
                 carry=self._opened().carry(self._floor(self._next)),
             )
         )
+
+    def _stuck_and_clipped(self, values: FloatArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        spec = self._plan.spec
+        return stuck_and_clipped(values, spec.channels, spec.minimum, spec.maximum, check_stuck=spec.policy != "hold")

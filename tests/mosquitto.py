@@ -32,12 +32,15 @@ class Mosquitto:
         Where configuration, journal and log are kept.
     settings : tuple of str
         Further lines of mosquitto.conf, for example ``"max_packet_size 1000"``.
+    store : Path or None
+        Where the journal is kept, if not in ``folder``.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, settings: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, settings: tuple[str, ...] = (), store: Path | None = None) -> None:
         self.folder = folder
+        self.store = store or folder
         self.settings = settings
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,6 +55,13 @@ class Mosquitto:
     def is_running(self) -> bool:
         """Whether the process is alive."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        if self._process is None:
+            raise RuntimeError("this broker is not running")
+        return self._process.pid
 
     def start(self) -> None:
         """Return when the broker accepts connections.
@@ -105,7 +115,7 @@ class Mosquitto:
             f"listener {port} {self.host}",
             "allow_anonymous true",
             "persistence true",
-            f"persistence_location {self.folder}/",
+            f"persistence_location {self.store}/",
             # A test decides how much may pile up, not a default of the broker.
             "max_queued_messages 100000",
             "max_inflight_messages 0",

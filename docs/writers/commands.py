@@ -14,7 +14,7 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _WIDTH = "100"
 
 PROGRAMS: dict[str, tuple[list[str], tuple[str, ...]]] = {
-    "edge-agent": (["-m", "edge_agent"], ("run", "check", "replay")),
+    "edge-agent": (["-m", "edge_agent"], ("init", "run", "check", "status", "top", "replay")),
     "trainer": (
         ["-c", "import sys; sys.argv[0] = 'trainer'; from trainer.cli import main; main()"],
         ("fit", "evaluate", "predict", "inspect", "cluster", "report", "tune"),

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from edge_agent.engine.deadlines import Deadlines
+from edge_agent.engine.device import Device, DeviceKey, Pipeline, Route
 from edge_agent.engine.events import Event, Gap, Rejected, WindowReady
-from edge_agent.engine.ledger import Ledger, Progress
+from edge_agent.engine.ledger import Account, Ledger
+from edge_agent.engine.resume import Resume, read_resume, write_resume
 from schemas import TopicTemplate
-from signals import Block, ClosedWindow, DecodeError, Decoder, DeviceWindows, SkippedWindows, WindowSpec, device_id
+from signals import Block, ClosedWindow, DecodeError, DeviceWindows, device_id
 from signals.grid import point_time_ns
-from signals.marks import Carry
 from signals.window import Closed, SampleCounts
 
-Resume = dict[str, dict[str, Any]]
-"""Plain JSON, kept by the shell: pipeline -> {"grid": ..., "devices": {device: {"closed_through": 7, "carry": []}}}."""
+Packet = tuple[bytes, bytes, int | None, bool]
+"""Topic, payload, packet identifier (not looked at) and whether it is retained, as they came from the broker."""
 
-_Key = tuple[str, str]
-_MAX_KNOWN_TOPICS = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """Topics, how their messages become samples, and how samples become windows."""
-
-    name: str
-    topics: tuple[str, ...]
-    decoder: Decoder
-    spec: WindowSpec
+_KNOWN_TOPICS_PER_DEVICE = 4
+_MAX_KNOWN_TOPIC_BYTES = 256
+_UNSETTLED = 20_000
+"""Devices that may have received something since somebody looked at the clock, before their deadlines are noted."""
 
 
 @dataclass(slots=True)
@@ -41,10 +34,11 @@ class EngineCounters:
     retained: int = 0
     samples: SampleCounts = field(default_factory=SampleCounts)
     windows: int = 0
-    gaps: int = 0
-    evicted: int = 0
     messages_of: dict[str, int] = field(default_factory=dict)
     devices_of: dict[str, int] = field(default_factory=dict)
+    gaps: int = 0
+    evicted: int = 0
+    of_others: int = 0
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""
@@ -56,13 +50,6 @@ class EngineCounters:
         return {"late": self.samples.late, "duplicate": self.samples.duplicate, "retained": self.retained}
 
 
-@dataclass(slots=True)
-class _Device:
-    name: str
-    windows: DeviceWindows
-    progress: Progress
-
-
 class Engine:
     """Bytes in, events out.
 
@@ -71,11 +58,13 @@ class Engine:
     pipelines : sequence of Pipeline
     max_devices : int
         Devices kept over all pipelines; beyond it the one that was silent longest is let go, and its open windows
-        are declared.
+        are declared. Of as many more, only how far they are labelled is remembered.
     max_payload_bytes : int
         Larger payloads are refused before decoding.
     resume : Resume or None
         What :meth:`resume_state` of an earlier run gave.
+    takes : function of a topic, or None
+        Whether its messages are ours; what other workers take is left undecoded. None = all are.
     """
 
     def __init__(
@@ -85,19 +74,25 @@ class Engine:
         max_devices: int = 10_000,
         max_payload_bytes: int = 65_536,
         resume: Resume | None = None,
+        takes: Callable[[str], bool] | None = None,
     ) -> None:
+        self._takes = takes
+        self._foreign: set[bytes] = set()
         self.counters = EngineCounters()
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
         self.counters.messages_of = dict.fromkeys(self._pipelines, 0)
         self.counters.devices_of = dict.fromkeys(self._pipelines, 0)
         self._templates = [(TopicTemplate(text), pipeline) for pipeline in pipelines for text in pipeline.topics]
-        self._by_topic: dict[str, tuple[Pipeline, ...]] = {}
-        self._devices: OrderedDict[_Key, _Device] = OrderedDict()
+        self._routes: dict[bytes, Route] = {}
+        self._devices: OrderedDict[DeviceKey, Device] = OrderedDict()
+        self._deadlines = Deadlines()
         self._ledger = Ledger()
-        self._let_go: dict[tuple[_Key, int], list[int]] = {}
+        self._touched: list[int] = []  # shared by all devices: emptied after every message
         self._max_devices = max_devices
         self._max_payload_bytes = max_payload_bytes
-        self._earlier = _read_resume(resume or {}, self._pipelines)
+        self._max_known_topics = 1024 + _KNOWN_TOPICS_PER_DEVICE * max_devices
+        self._earlier: OrderedDict[DeviceKey, Account] = OrderedDict(read_resume(resume or {}, self._pipelines))
+        self._moved: dict[DeviceKey, Account] = {}
 
     @property
     def n_devices(self) -> int:
@@ -124,44 +119,78 @@ class Engine:
         retained : bool
             A retained message is last-known state, never a sample.
         """
-        self.counters.messages += 1
-        if retained:
-            self.counters.retained += 1
-            return []
-        if len(payload) > self._max_payload_bytes:
-            detail = f"at most {self._max_payload_bytes} bytes expected, got {len(payload)}"
-            return [self._reject(topic, None, "too_large", detail)]
-        pipelines = self._by_topic.get(topic)
-        if pipelines is None:
-            pipelines = self._match(topic)
-        if not pipelines:
-            return [self._reject(topic, None, "no_pipeline", "the topic of a pipeline expected")]
+        packet = (topic.encode("utf-8", "surrogatepass"), payload, None, retained)
+        return self.receive_burst((packet,), wall_ns=wall_ns, clock_ns=clock_ns, number=number)
+
+    def receive_burst(self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int) -> list[Event]:
+        """Take the messages of one read; return what they led to, in their order. Never raises, whatever the bytes.
+
+        Parameters
+        ----------
+        packets : sequence of (topic, payload, packet identifier, is retained)
+        wall_ns, clock_ns : int
+            Receipt time since the Unix epoch, and on a monotonic clock.
+        number : int
+            Delivery number of the first; the others follow.
+        """
         events: list[Event] = []
-        for pipeline in pipelines:
-            self.counters.messages_of[pipeline.name] += 1
-            try:
-                blocks = pipeline.decoder.decode(topic, payload)
-                for block in blocks:
-                    self._take(pipeline, topic, block, wall_ns, clock_ns, number, events)
-            except DecodeError as error:
-                events.append(self._reject(topic, pipeline.name, error.reason, error.detail))
-            except Exception as error:  # noqa: BLE001 - the boundary: no message may end the agent (DESIGN decision 3)
-                detail = f"{type(error).__name__}: {error}"
-                events.append(self._reject(topic, pipeline.name, "internal", detail))
+        find, to_end, touched = self._routes.get, self._devices.move_to_end, self._touched
+        most, counts, stir = self._max_payload_bytes, self.counters, self._deadlines.stir
+        counts.messages += len(packets)
+        for topic, payload, _, is_retained in packets:
+            route = find(topic)
+            if is_retained:
+                counts.retained += 1
+            elif len(payload) > most:
+                detail = f"at most {most} bytes expected, got {len(payload)}"
+                events.append(self._reject(_text(topic), None, "too_large", detail))
+            else:
+                if route is None:
+                    route = self._match(topic, events)
+                while route is not None:
+                    counts.messages_of[route.pipeline.name] += 1
+                    try:
+                        device = route.device
+                        if (
+                            device is None
+                            or (windows := device.windows) is None
+                            or route.read is None
+                            or (rows := route.read(payload)) is None
+                        ):
+                            self._take_checked(route, topic.decode(), payload, wall_ns, clock_ns, number, events)
+                        else:
+                            to_end(device.key)
+                            closed = windows.extend(rows[0], rows[1], wall_ns, clock_ns)
+                            if not device.is_stirred:
+                                stir(device)
+                            if touched or closed or not windows.is_flowing or device.account.doubt is not None:
+                                self._report(device, closed, events, number)
+                    except Exception as error:  # noqa: BLE001 - the boundary: no message may end the agent (DESIGN decision 3)
+                        detail = f"{type(error).__name__}: {error}"
+                        events.append(self._reject(_text(topic), route.pipeline.name, "internal", detail))
+                    route = route.also
+            number += 1
+        self._deadlines.settle(_UNSETTLED)
         return events
 
     def tick(self, clock_ns: int) -> list[Event]:
         """Close the windows whose deadline has passed at ``clock_ns``: a monotonic time, all before it was received."""
         events: list[Event] = []
-        for key, device in self._devices.items():
-            self._report(key, device, device.windows.advance(clock_ns), events)
+        for device in self._deadlines.due(clock_ns):
+            if device.windows is not None:
+                self._report(device, device.windows.advance(clock_ns), events)
+                if device.account.doubt is not None and clock_ns >= device.windows.doubt_ends_ns():
+                    self._ledger.believe(device.account, None)  # nothing else came: they were late
+                self._deadlines.watch(device)
         return events
 
     def flush(self) -> list[Event]:
         """Close everything that is open: a recording has ended."""
         events: list[Event] = []
-        for key, device in self._devices.items():
-            self._report(key, device, device.windows.flush(), events)
+        for device in self._devices.values():
+            if device.windows is not None:
+                self._report(device, device.windows.flush(), events)
+                self._ledger.believe(device.account, None)
         return events
 
     # ------------------------------------------------------------------ accounts
@@ -169,12 +198,22 @@ class Engine:
     def accepted(self, pipeline: str, device: str, index: int) -> None:
         """The broker accepted the label of a window, or the declaration of a gap that ends with it."""
         key = (pipeline, device)
-        self._ledger.settle(key, index)
-        for lost in self._let_go.pop((key, index), ()):
-            self._ledger.settle(key, lost)
-        state = self._devices.get(key)
-        if state is not None:
-            state.progress.accepted(index)
+        known = self._devices.get(key)
+        account = self._earlier.get(key) if known is None else known.account
+        if account is None:
+            return
+        first = account.first_of_gap(index)
+        if first is None:
+            self._ledger.settle(account, index)
+        else:
+            self._ledger.settle_range(account, first, index)
+        if account.accepted(index):
+            self._moved[key] = account
+
+    def accepted_many(self, keys: Iterable[tuple[str, str, int]]) -> None:
+        """``accepted`` for many; keys may repeat or be unknown."""
+        for pipeline, device, index in keys:
+            self.accepted(pipeline, device, index)
 
     def acknowledgeable(self, next_number: int) -> int:
         """Every message with a smaller number than this may be acknowledged, in order."""
@@ -186,140 +225,164 @@ class Engine:
         return len(self._ledger)
 
     def resume_state(self) -> Resume:
-        """How far each device is labelled for good, as plain JSON."""
-        state: Resume = {
-            name: {"grid": _grid(pipeline.spec), "devices": {}} for name, pipeline in self._pipelines.items()
-        }
-        for (pipeline, device), progress in self._earlier.items():
-            state[pipeline]["devices"][device] = _write_progress(progress)
-        for (pipeline, device), held in self._devices.items():
-            if held.progress.closed_through is not None:
-                state[pipeline]["devices"][device] = _write_progress(held.progress)
-        return state
+        """How far every device is labelled for good, as plain JSON: at the price of a look at each."""
+        accounts = {**self._earlier, **{key: device.account for key, device in self._devices.items()}}
+        return write_resume(self._pipelines.values(), accounts.items(), whole=True)
+
+    def resume_changes(self) -> Resume:
+        """What of :meth:`resume_state` has changed since the last call, at the price of the devices that moved on."""
+        moved, self._moved = self._moved, {}
+        return write_resume(self._pipelines.values(), moved.items(), whole=False)
+
+    def resume_unsaved(self, changes: Resume) -> None:
+        """These changes could not be kept: tell them again, as they are then."""
+        for pipeline, told in changes.items():
+            for identity in told["devices"]:
+                key = (pipeline, identity)
+                known = self._devices.get(key)
+                account = self._earlier.get(key) if known is None else known.account
+                if account is not None:
+                    self._moved[key] = account
 
     # ------------------------------------------------------------------ inside
 
-    def _match(self, topic: str) -> tuple[Pipeline, ...]:
-        found: list[Pipeline] = []
-        for template, pipeline in self._templates:
-            if pipeline not in found and template.match(topic) is not None:
-                found.append(pipeline)
-        if len(self._by_topic) >= _MAX_KNOWN_TOPICS:
-            self._by_topic.clear()
-        self._by_topic[topic] = tuple(found)
-        return self._by_topic[topic]
+    def _match(self, topic: bytes, events: list[Event]) -> Route | None:
+        """The routes of a topic; a refusal among the events where there are none, nothing where others take it."""
+        if topic in self._foreign:
+            self._leave()
+            return None
+        try:
+            text = topic.decode()
+        except UnicodeDecodeError:
+            events.append(self._reject(_text(topic), None, "bad_topic", "a topic in UTF-8 expected"))
+            return None
+        if self._takes is not None and not self._takes(text):
+            if len(self._foreign) >= self._max_known_topics:
+                self._foreign.clear()
+            self._foreign.add(topic)
+            self._leave()
+            return None
+        matching = {
+            pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None
+        }
+        route: Route | None = None
+        for pipeline in reversed(matching.values()):
+            route = Route(pipeline, also=route)
+        if route is None:
+            events.append(self._reject(text, None, "no_pipeline", "the topic of a pipeline expected"))
+        elif len(topic) <= _MAX_KNOWN_TOPIC_BYTES:
+            if len(self._routes) >= self._max_known_topics:
+                self._routes.clear()
+            self._routes[topic] = route
+        return route
+
+    def _leave(self) -> None:
+        """It is another worker's: it is counted there, owes nothing here, and is acknowledged in its turn."""
+        self.counters.messages -= 1
+        self.counters.of_others += 1
 
     def _reject(self, topic: str, pipeline: str | None, reason: str, detail: str) -> Rejected:
         self.counters.reject(reason)
         return Rejected(topic, pipeline, reason, detail)
 
-    def _take(  # noqa: PLR0917 - one message's block and when it came
-        self,
-        pipeline: Pipeline,
-        topic: str,
-        block: Block,
-        wall_ns: int,
-        clock_ns: int,
-        number: int,
-        events: list[Event],
+    def _take_checked(  # noqa: PLR0917 - one message and when it came
+        self, route: Route, topic: str, payload: bytes, wall_ns: int, clock_ns: int, number: int, events: list[Event]
     ) -> None:
+        """Decode with every check, and place what came out."""
         try:
-            identity = device_id(block.device)
-        except ValueError as error:
-            events.append(self._reject(topic, pipeline.name, "bad_device", str(error)))
+            blocks = route.decode(topic, payload)
+        except DecodeError as error:
+            events.append(self._reject(topic, route.pipeline.name, error.reason, error.detail))
             return
-        key = (pipeline.name, identity)
-        device = self._devices.get(key)
-        if device is None:
-            device = self._admit(key, block.device, pipeline, events)
-        elif device.name != block.device:
-            detail = f"{device.name!r} and {block.device!r} give the same id {identity!r}; rename one"
-            events.append(self._reject(topic, pipeline.name, "device_collision", detail))
-            return
-        else:
-            self._devices.move_to_end(key)
-        closed = device.windows.push(block, wall_ns=wall_ns, clock_ns=clock_ns)
-        self._report(key, device, closed, events, number)
+        for block in blocks:
+            device = self._device_of(route, topic, block, events)
+            if device is None or device.windows is None:
+                continue
+            if route.read is not None:
+                route.device = device
+            closed = device.windows.push(block, wall_ns=wall_ns, clock_ns=clock_ns)
+            if not device.is_stirred:
+                self._deadlines.stir(device)
+            self._report(device, closed, events, number)
 
-    def _admit(self, key: _Key, name: str, pipeline: Pipeline, events: list[Event]) -> _Device:
+    def _device_of(self, route: Route, topic: str, block: Block, events: list[Event]) -> Device | None:
+        name, pipeline = block.device, route.pipeline
+        device = route.device
+        if device is None or device.windows is None or device.name != name:
+            try:
+                identity = device_id(name)
+            except ValueError as error:
+                events.append(self._reject(topic, pipeline.name, "bad_device", str(error)))
+                return None
+            key = (pipeline.name, name if name == identity else identity)  # one text in memory where one is enough
+            device = self._devices.get(key)
+            if device is None:
+                return self._admit(key, name, pipeline, events)
+        if device.name != name:
+            detail = f"{device.name!r} and {name!r} give the same id {device.key[1]!r}; rename one"
+            events.append(self._reject(topic, pipeline.name, "device_collision", detail))
+            return None
+        self._devices.move_to_end(device.key)
+        return device
+
+    def _admit(self, key: DeviceKey, name: str, pipeline: Pipeline, events: list[Event]) -> Device:
         if len(self._devices) >= self._max_devices:
             self._evict(events)
-        progress = self._earlier.pop(key, None) or Progress()
-        windows = DeviceWindows(pipeline.spec, progress.closed_through, progress.carry, self.counters.samples)
-        device = _Device(name, windows, progress)
-        self._devices[key] = device
+        account = self._earlier.pop(key, None) or Account()
+        windows = DeviceWindows(
+            pipeline.spec, account.said_through, account.carry, self.counters.samples, self._touched
+        )
+        device = self._devices[key] = Device(key, name, windows, account)
         self.counters.devices_of[key[0]] += 1
         return device
 
     def _evict(self, events: list[Event]) -> None:
+        """Let go of the device that was silent longest; only how far it is labelled stays known."""
         key, device = self._devices.popitem(last=False)
         self.counters.evicted += 1
         self.counters.devices_of[key[0]] -= 1
-        touched = device.windows.touched
+        account = device.account
+        touched = [] if device.windows is None else device.windows.touched
+        device.windows = None
+        self._ledger.believe(account, touched[-1] if touched else None)
         if touched:
-            self._let_go[(key, touched[-1])] = touched
-            events.append(self._gap(key, touched[0], touched[-1], "evicted"))
+            events.append(self._gap(device.key, account, touched[0], touched[-1], "evicted"))
+        if account.said_through is not None:
+            self._earlier[key] = account
+            if len(self._earlier) > self._max_devices:
+                self._earlier.popitem(last=False)
 
-    def _report(
-        self, key: _Key, device: _Device, closed: Sequence[Closed], events: list[Event], number: int | None = None
-    ) -> None:
-        if device.windows.newly_touched:
+    def _report(self, device: Device, closed: Sequence[Closed], events: list[Event], number: int | None = None) -> None:
+        key, account, windows = device.key, device.account, device.windows
+        if self._touched:
             if number is not None:
-                for index in device.windows.newly_touched:
-                    self._ledger.owe(number, key, index)
-            device.windows.newly_touched.clear()
+                for index in self._touched:
+                    self._ledger.owe(number, account, index)
+            self._touched.clear()
+        declared: int | None = None
         for item in closed:
             if isinstance(item, ClosedWindow):
                 self.counters.windows += 1
-                device.progress.emitted(item.index, item.carry)
+                account.emitted(item.index, item.carry)
                 events.append(WindowReady(key[0], key[1], item))
             else:
-                self._report_gap(key, device, item, events)
+                events.append(self._gap(key, account, item.first_index, item.last_index, item.reason))
+                if item.reason == "clock_step":
+                    declared = item.last_index
+        if windows is not None and windows.is_doubted:
+            if number is not None:
+                self._ledger.doubt(number, account)
+        elif account.doubt is not None:
+            self._ledger.believe(account, declared)
 
-    def _report_gap(self, key: _Key, device: _Device, item: SkippedWindows, events: list[Event]) -> None:
-        device.progress.emitted(item.last_index, None)
-        events.append(self._gap(key, item.first_index, item.last_index, item.reason))
-
-    def _gap(self, key: _Key, first: int, last: int, reason: str) -> Gap:
+    def _gap(self, key: DeviceKey, account: Account, first: int, last: int, reason: str) -> Gap:
         self.counters.gaps += 1
+        account.emitted(last, None, first)
         spec = self._pipelines[key[0]].spec
         start = point_time_ns(first * spec.hop_length, spec.sampling_rate_hz)
         end = point_time_ns(last * spec.hop_length + spec.window_length, spec.sampling_rate_hz)
         return Gap(key[0], key[1], first, last, reason, start, end)
 
 
-def _read_resume(resume: Mapping[str, Any], pipelines: Mapping[str, Pipeline]) -> dict[_Key, Progress]:
-    """What of an earlier state still fits; the rest is passed over, never trusted."""
-    earlier: dict[_Key, Progress] = {}
-    for pipeline, kept in resume.items():
-        if pipeline not in pipelines or not isinstance(kept, Mapping):
-            continue
-        devices = kept.get("devices")
-        if kept.get("grid") != _grid(pipelines[pipeline].spec) or not isinstance(devices, Mapping):
-            continue  # another grid numbers its windows differently
-        for device, entry in devices.items():
-            index = entry.get("closed_through") if isinstance(entry, Mapping) else None
-            if isinstance(index, int):
-                carry = _read_carry(entry.get("carry"), len(pipelines[pipeline].spec.channels))
-                earlier[(pipeline, str(device))] = Progress(index, carry)
-    return earlier
-
-
-def _grid(spec: WindowSpec) -> str:
-    return (
-        f"{spec.policy} {spec.sampling_rate_hz!r} Hz {spec.window_length}/{spec.hop_length} {','.join(spec.channels)}"
-    )
-
-
-def _read_carry(raw: object, n_channels: int) -> Carry | None:
-    if not isinstance(raw, list) or len(raw) != n_channels:
-        return None
-    try:
-        return tuple(None if item is None else (int(item[0]), float(item[1]), float(item[2])) for item in raw)
-    except (TypeError, ValueError, IndexError):
-        return None
-
-
-def _write_progress(progress: Progress) -> dict[str, Any]:
-    carry = None if progress.carry is None else [None if item is None else list(item) for item in progress.carry]
-    return {"closed_through": progress.closed_through, "carry": carry}
+def _text(topic: bytes) -> str:
+    return topic.decode("utf-8", "replace")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from signals import ClosedWindow
 
 
-@dataclass(frozen=True, slots=True)
-class WindowReady:
+class WindowReady(NamedTuple):
     """A window closed. Whether enough of it is there for the model is the card's ``min_present``."""
 
     pipeline: str
@@ -16,8 +15,7 @@ class WindowReady:
     window: ClosedWindow
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """Windows ``first_index ... last_index`` can have no label. Times in nanoseconds since the epoch, half-open."""
 
     pipeline: str
@@ -29,8 +27,7 @@ class Gap:
     end_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A message was refused. ``reason`` is a slug of low cardinality, ``detail`` one line for a person."""
 
     topic: str

@@ -9,12 +9,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
-
-
-class _Owed(NamedTuple):
-    number: int
-    mid: int
+from collections.abc import Sequence
 
 
 class Acknowledgements:
@@ -42,23 +37,48 @@ class Acknowledgements:
         self.bound = bound
         self.next_number = 0
         self.early = 0
-        self._owed: deque[_Owed] = deque()
+        self._n_owed = 0
+        # Runs of messages that followed each other: number of the first one left, identifiers, how many are gone.
+        self._runs: deque[tuple[int, Sequence[int], int]] = deque()
 
     def __len__(self) -> int:
-        return len(self._owed)
+        return self._n_owed
 
     def connected(self, bound: int) -> None:
         """Forget what an earlier connection delivered: the broker delivers it again, under identifiers of its own."""
-        self._owed.clear()
+        self._runs.clear()
+        self._n_owed = 0
         self.bound = bound
 
     def received(self, mid: int | None) -> int:
         """The number of the next sensor message; ``mid`` None = QoS 0, nothing is owed."""
-        number = self.next_number
-        self.next_number += 1
-        if mid is not None:
-            self._owed.append(_Owed(number, mid))
-        return number
+        return self.received_all((mid,))
+
+    def received_all(self, mids: Sequence[int | None]) -> int:
+        """The number of the first of these messages; the others follow it one by one."""
+        first = number = self.next_number
+        self.next_number += len(mids)
+        run: list[int] = []
+        for mid in mids:
+            if mid is not None:
+                run.append(mid)
+            else:  # nothing is owed: the run ends before it, and another begins behind it
+                self._keep(number, run)
+                number += len(run) + 1
+                run = []
+        self._keep(number, run)
+        return first
+
+    def forgotten(self, n_messages: int) -> int:
+        """The number of the first of so many messages for which nothing is owed on this connection."""
+        first = self.next_number
+        self.next_number += n_messages
+        return first
+
+    def _keep(self, number: int, run: Sequence[int]) -> None:
+        if run:
+            self._runs.append((number, run, 0))
+            self._n_owed += len(run)
 
     def release(self, labelled_below: int) -> list[int]:
         """Packet identifiers to acknowledge now, in order; each is returned once.
@@ -68,11 +88,20 @@ class Acknowledgements:
         labelled_below : int
             All messages with a smaller number are fully labelled.
         """
-        mids = []
-        owed = self._owed
-        while owed and (owed[0].number < labelled_below or len(owed) > self.bound):
-            self.early += owed[0].number >= labelled_below
-            mids.append(owed.popleft().mid)
+        mids: list[int] = []
+        runs = self._runs
+        while runs:
+            number, run, at = runs[0]
+            n_left = len(run) - at
+            n_labelled = max(0, min(labelled_below - number, n_left))
+            n_out = max(n_labelled, min(self._n_owed - self.bound, n_left))
+            self.early += n_out - n_labelled
+            self._n_owed -= n_out
+            mids += run[at : at + n_out]
+            if n_out < n_left:
+                runs[0] = (number + n_out, run, at + n_out)
+                break
+            runs.popleft()
         return mids
 
     def halve_bound(self) -> int:
@@ -83,6 +112,6 @@ class Acknowledgements:
         int
             How many were owed.
         """
-        stuck_at = len(self._owed)
+        stuck_at = self._n_owed
         self.bound = min(self.bound, stuck_at // 2)
         return stuck_at

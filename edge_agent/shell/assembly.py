@@ -10,6 +10,7 @@ from edge_agent.engine import Pipeline
 from edge_agent.errors import ModelError
 from edge_agent.shell.captures import CAPTURE_REF, capture_spec
 from edge_agent.shell.model import Model
+from edge_agent.shell.trial import Proofs, load_model
 from schemas import ConfigError
 from schemas.status import PipelineInfo
 from signals import WindowSpec, compile_decoder
@@ -60,6 +61,7 @@ def assemble(config: AgentConfig, where: str) -> list[Assembled]:
     """
     problems = _unreadable_files(config)
     models: dict[Path, Model] = {}
+    proofs = Proofs(config.gateway.state_dir)
     assembled = []
     for index, pipeline in enumerate(config.pipelines):
         path = f"pipelines[{index}]"
@@ -68,7 +70,7 @@ def assemble(config: AgentConfig, where: str) -> list[Assembled]:
             if pipeline.model is None:
                 spec = capture_spec(pipeline)
             else:
-                model = models.get(pipeline.model) or Model(pipeline.model)
+                model = models.get(pipeline.model) or load_model(pipeline.model, proofs)
                 models[pipeline.model] = model
                 spec = WindowSpec.from_card(model.card, pipeline.deadline_s)
         except (ModelError, ValueError) as error:

@@ -8,6 +8,7 @@ process, which a persistent session may deliver, from moving the clock of this o
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -68,6 +69,15 @@ class BarrierClock:
         if self._taken_ns is None:
             self._taken_ns = now_ns
         return True
+
+    def confirmed_among(self, mids: Sequence[int], now_ns: int) -> None:
+        """Note which of these PUBACKs were those of barriers; the broker took them at ``now_ns``."""
+        for mid in [mid for mid in self._mids if mid in mids]:
+            self.confirmed(mid, now_ns)
+
+    def refused(self, mid: int) -> None:
+        """The broker refused a barrier: it will not come back."""
+        self._mids.pop(mid, None)
 
     def reset(self) -> None:
         """A new connection: what was in flight will be sent again or is lost."""

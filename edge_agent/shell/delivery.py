@@ -19,8 +19,12 @@ flag.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from edge_agent.shell.spool import Spool
+from schemas import ROUTES
 
 NO_SUBSCRIBER = 0x10
 """PUBACK reason "No matching subscribers" (MQTT 5.0, section 3.4.2.1)."""
@@ -34,19 +38,29 @@ RING_S = 5.0
 RING_REPEAT_S = (0.0, 2.5)
 """When, after a reconnect: at once, and again when the consumers have had time to come back."""
 
+SHELTER_AFTER_S = 2.0
+"""Labels that wait, while the broker accepts nothing for so long, are brought to the disk."""
+
 FIRST_RETRY_S = 0.5
+_PAGE_LABELS = 500
 _WAITING_FACTOR = 5
 _RING_LABELS = 20_000
 _TOPICS = 100_000
+_FIRST_MID = 0x4000
+_LAST_MID = 0xFFFF
+"""Identifiers of the outbox; below them are those of the client library, for its subscriptions."""
 
 WindowKey = tuple[str, str, int]
 """Pipeline, device, window index."""
 
 
-Kind = Literal["label", "event", "gap", "capture", "status"]
+Kind = Literal["label", "event", "gap", "capture", "status", "barrier"]
 
 _AWAITED: frozenset[Kind] = frozenset({"label", "capture"})
 """What somebody must hear before it counts as delivered."""
+
+_UNKEPT: frozenset[Kind] = frozenset({"status", "barrier"})
+"""What says only how things stand now, and is not published again after a reconnect."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +70,7 @@ class Outgoing:
     Attributes
     ----------
     kind : str
-        ``label`` and ``capture`` wait for a subscriber; the others need none.
+        ``label`` and ``capture`` wait for a subscriber; the others need none. ``barrier`` is never tried again.
     key : tuple or None
         The window (or last window of a gap) that is settled once the broker has this message; None = nothing waits
         for it.
@@ -66,6 +80,14 @@ class Outgoing:
         Order of publication; the outbox sets it.
     attempts : int
         Refusals so far.
+    since_ns : int
+        When the message that led to this one was received, on the monotonic clock; 0 = not measured.
+    mid : int
+        Packet identifier it is known by at the broker; 0 = none yet.
+    is_dup : bool
+        It was sent before under this identifier, in this session (MQTT 5.0, section 4.4).
+    is_spooled : bool
+        It is on the disk, or on its way there.
     """
 
     kind: Kind
@@ -76,6 +98,10 @@ class Outgoing:
     sequence: int = -1
     attempts: int = 0
     is_repeat: bool = False
+    since_ns: int = 0
+    mid: int = 0
+    is_dup: bool = False
+    is_spooled: bool = False
 
 
 class _Held:
@@ -103,32 +129,43 @@ class Outbox:
         Upper bound of the delay between two tries; the delay doubles from 0.5 s.
     patience_s : float
         How long the labels of a topic wait for a subscriber.
+    spool : Spool or None
+        Where labels go that the broker does not accept, or that there is no room for in memory.
 
     Attributes
     ----------
     settled : list of WindowKey
-        Windows whose messages are all accepted or given up; the loop takes them out.
+        Windows whose messages are all accepted, on the disk, or given up; the loop takes them out.
     accepted, captured, retried : int
         Labels and captures that the broker took; messages tried again.
     dropped : Counter
-        Labels given up, by reason: ``no_subscriber``, ``refused``, ``too_large``, ``outbox_full``.
+        Labels given up, by reason: ``no_subscriber``, ``refused``, ``too_large``, ``outbox_full``, ``spool_full``.
     """
 
-    def __init__(self, *, limit: int, attempts: int, retry_max_s: float, patience_s: float) -> None:
+    def __init__(
+        self, *, limit: int, attempts: int, retry_max_s: float, patience_s: float, spool: Spool | None = None
+    ) -> None:
         self._limit = limit
         self._attempts = attempts
         self._retry_max_s = retry_max_s
         self._patience_s = patience_s
         self._queue: deque[Outgoing] = deque()
-        self._in_flight: OrderedDict[int, Outgoing] = OrderedDict()
+        self._in_flight: dict[int, Outgoing] = {}
+        self._to_resend: set[int] = set()
+        self._last_mid = _LAST_MID
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._n_held = 0
         self._wake_at_s = 0.0
         self._parts: dict[WindowKey, int] = {}
-        self._newest: OrderedDict[str, int] = OrderedDict()
+        self._newest: dict[str, int] = {}
         self._ring: deque[tuple[float, Outgoing]] = deque(maxlen=_RING_LABELS)
         self._repeat_at_s: list[float] = []
-        self._sequence = 0
+        self._spool = spool
+        self._sequence = spool.next_sequence if spool is not None else 0
+        self._sheltering: dict[int, Outgoing] = {}
+        self._now_s = 0.0
+        self._heard_s = 0.0
+        self._next_pass_s = 0.0
         self.settled: list[WindowKey] = []
         self.accepted = 0
         self.captured = 0
@@ -173,21 +210,26 @@ class Outbox:
 
         Far above the limit, which the loop does not let happen unless messages flood in, the oldest is given up.
         """
-        message.sequence = self._sequence
-        self._sequence += 1
-        if message.key is not None:
-            self._parts[message.key] = self._parts.get(message.key, 0) + 1
-        if message.retain:
-            self._newest[message.topic] = message.sequence
-            self._newest.move_to_end(message.topic)
-            if len(self._newest) > _TOPICS:
-                self._newest.popitem(last=False)
+        self._register(message)
         if is_urgent:
             self._queue.appendleft(message)
         else:
             self._queue.append(message)
-        if len(self._queue) > self._limit * _WAITING_FACTOR:
-            self.give_up(self._queue.popleft(), "outbox_full")
+        self._bound_queue()
+
+    def put_all(self, messages: Sequence[Outgoing]) -> None:
+        """Take messages in this order, as :meth:`put` would one by one."""
+        parts, newest, sequence = self._parts, self._newest, self._sequence
+        for message in messages:
+            message.sequence = sequence
+            if (key := message.key) is not None:
+                parts[key] = parts.get(key, 0) + 1
+            if message.retain:
+                newest[message.topic] = sequence
+            sequence += 1
+        self._sequence = sequence
+        self._queue.extend(messages)
+        self._bound_queue()
 
     def next(self, now_s: float, room: int) -> Outgoing | None:
         """The next message to publish; None where nothing is due or ``room`` messages are in flight."""
@@ -196,9 +238,46 @@ class Outbox:
             return None
         return self._queue.popleft()
 
+    def take(self, now_s: float, room: int) -> list[Outgoing]:
+        """All that is to be published now, each under an identifier of its own, and from here on in flight.
+
+        What is sent again after a reconnect comes first and keeps its identifier; never more than ``room`` are in
+        flight at once (Receive Maximum of the broker; MQTT 5.0, section 4.9).
+        """
+        self._wake(now_s)
+        queue, in_flight = self._queue, self._in_flight
+        taken: list[Outgoing] = []
+        for _ in range(min(room - len(in_flight), len(queue))):
+            message = queue.popleft()
+            if message.mid:
+                self._to_resend.discard(message.mid)
+            else:
+                message.mid = self.new_mid()
+            in_flight[message.mid] = message
+            taken.append(message)
+        return taken
+
+    def new_mid(self) -> int:
+        """A packet identifier under which nothing is in flight."""
+        mid = self._last_mid
+        while True:
+            mid = mid + 1 if mid < _LAST_MID else _FIRST_MID
+            if mid not in self._in_flight and mid not in self._to_resend:
+                self._last_mid = mid
+                return mid
+
+    def withdraw(self, message: Outgoing) -> None:
+        """Take back a message that was taken and cannot be sent."""
+        self._in_flight.pop(message.mid, None)
+
     def is_retained(self, message: Outgoing) -> bool:
         """Whether the message is to replace the retained one of its topic: the newest alone may."""
         return message.retain and self._newest.get(message.topic) == message.sequence
+
+    def newest_of(self, messages: Sequence[Outgoing]) -> list[bool]:
+        """Which of the messages are to replace the retained one of their topic."""
+        newest = self._newest
+        return [message.retain and newest.get(message.topic) == message.sequence for message in messages]
 
     def sent(self, mid: int, message: Outgoing) -> None:
         """Note the packet identifier under which the message went out."""
@@ -210,13 +289,56 @@ class Outbox:
 
     # ------------------------------------------------------------------ what the broker said
 
+    def accepted_all(self, mids: Sequence[int], now_s: float, waited: Callable[[int, int], None]) -> None:
+        """Act on PUBACKs of success; identifiers that are not ours are ignored.
+
+        Parameters
+        ----------
+        mids : sequence of int
+        now_s : float
+        waited : callable of (since_ns, n_labels)
+            Told of the labels among them: how many of one receipt time were accepted.
+        """
+        since_ns = n_labels = 0
+        in_flight, ring, parts, settled = self._in_flight, self._ring, self._parts, self.settled
+        self._heard_s = now_s
+        for mid in mids:
+            message = in_flight.pop(mid, None)
+            if message is None or message.is_repeat:
+                continue
+            if message.kind != "label" or message.is_spooled:
+                self._accept(message, now_s)
+                continue
+            self.accepted += 1
+            if message.since_ns != since_ns:
+                if n_labels:
+                    waited(since_ns, n_labels)
+                since_ns, n_labels = message.since_ns, 0
+            n_labels += since_ns > 0
+            if self._held:
+                self._release_held(message.topic)
+            ring.append((now_s, message))
+            # As in _settle, whose call would cost as much again.
+            if (key := message.key) is not None:
+                left = parts.pop(key, 1) - 1
+                if left:
+                    parts[key] = left
+                else:
+                    settled.append(key)
+        if n_labels:
+            waited(since_ns, n_labels)
+        self._trim_ring(now_s)
+
     def confirmed(self, mid: int, reason: int, now_s: float) -> None:
         """Act on a PUBACK; identifiers that are not ours are ignored."""
+        self._heard_s = now_s
         message = self._in_flight.pop(mid, None)
-        if message is None or message.is_repeat:
+        if message is None or message.is_repeat or message.kind == "barrier":
             return
+        message.mid, message.is_dup, message.since_ns = 0, False, 0  # what is tried again is not measured
         if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind not in _AWAITED):
             self._accept(message, now_s)
+            self._trim_ring(now_s)
         elif reason == NO_SUBSCRIBER:
             self._hold(message, now_s, patient=True)
         elif message.attempts + 1 >= self._attempts:
@@ -225,17 +347,40 @@ class Outbox:
             message.attempts += 1
             self._hold(message, now_s, patient=False)
 
+    def topic_of(self, mid: int) -> str | None:
+        """Topic of a message in flight; None where the identifier is not ours."""
+        message = self._in_flight.get(mid)
+        return None if message is None else message.topic
+
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
-        if message.kind != "status" and not message.is_repeat:
+        if message.kind not in _UNKEPT and not message.is_repeat:
             self.dropped[reason] += 1
+        if message.is_spooled:
+            self._forget(message)
         self._settle(message)
 
-    def connection_replaced(self) -> None:
-        """Send again, in order, what was in flight on a client that is no more."""
-        for message in reversed(self._in_flight.values()):
-            self._queue.appendleft(message)
+    def connection_replaced(self, *, keeps_session: bool = False) -> None:
+        """Send again, in order, what was in flight on a connection that is no more.
+
+        Parameters
+        ----------
+        keeps_session : bool
+            The broker kept the session: under the same identifiers and marked as duplicates (MQTT 5.0, section 4.4).
+        """
+        again = [*self._in_flight.values(), *self._queue]
         self._in_flight.clear()
+        self._to_resend.clear()
+        self._queue.clear()
+        for message in again:
+            if message.kind == "barrier" and not keeps_session:
+                continue  # it proves nothing of another session
+            message.is_dup, message.since_ns = keeps_session and message.mid > 0, 0
+            if message.is_dup:
+                self._to_resend.add(message.mid)
+            else:
+                message.mid = 0
+            self._queue.append(message)
 
     def connected(self, now_s: float) -> None:
         """Plan to publish the labels of the last seconds again, and to try what was held at once."""
@@ -244,34 +389,165 @@ class Outbox:
             held.due_s = now_s
             held.delay_s = FIRST_RETRY_S
         self._wake_at_s = now_s
+        if self._spool is not None:
+            self._spool.begin_pass()
+
+    # ------------------------------------------------------------------ what is on the disk
+
+    def keep_safe(self, now_s: float, *, all_of_it: bool = False, held_too: bool = False) -> None:
+        """Bring labels to the disk that the broker does not accept, and settle those that arrived there.
+
+        Parameters
+        ----------
+        now_s : float
+        all_of_it : bool
+            The agent ends: whatever waits.
+        held_too : bool
+            Also what waits for a subscriber: its samples were acknowledged, so that nobody else has them.
+        """
+        spool, self._now_s = self._spool, now_s
+        if spool is None:
+            return
+        for sequence in spool.turn(now_s):
+            kept = self._sheltering.pop(sequence, None)
+            if kept is not None:
+                self._settle(kept)
+                kept.key = None
+        if spool.n_dropped:
+            self.dropped["spool_full"] = spool.n_dropped
+        if self.is_idle:
+            self._heard_s = now_s
+        if all_of_it or now_s - self._heard_s >= SHELTER_AFTER_S:
+            self._shelter_queue()
+            self._shelter_copies(self._in_flight.values())
+        if all_of_it or (held_too and self._n_held):
+            for held in self._held.values():
+                self._shelter_copies(held.waiting)
+        if now_s >= self._next_pass_s and not spool.has_more:
+            self._next_pass_s = now_s + self._retry_max_s
+            spool.begin_pass()
+
+    def _shelter_queue(self) -> None:
+        """What waits to be sent leaves memory for the disk; what the broker may know by its identifier stays."""
+        stays: deque[Outgoing] = deque()
+        for message in self._queue:
+            if message.mid or not self._is_kept(message) or not self._shelter(message, is_resident=False):
+                stays.append(message)
+        self._shelter_copies(stays)
+        self._queue = stays
+
+    def _shelter_copies(self, messages: Iterable[Outgoing]) -> None:
+        for message in messages:
+            if not message.is_spooled and self._is_kept(message):
+                self._shelter(message, is_resident=True)
+
+    def _shelter(self, message: Outgoing, *, is_resident: bool) -> bool:
+        """Whether the message is on its way to the disk, or there already."""
+        spool, kind = self._spool, message.kind
+        if spool is None or kind == "status" or kind == "barrier":
+            return False
+        if message.is_spooled:
+            if not is_resident:
+                spool.leave_memory(message.sequence)
+            return True
+        message.is_spooled = spool.keep(
+            message.sequence, kind, message.topic, message.payload, now_s=self._now_s, is_resident=is_resident
+        )
+        if message.is_spooled:
+            self._sheltering[message.sequence] = message
+        return message.is_spooled
+
+    def _is_kept(self, message: Outgoing) -> bool:
+        return message.kind not in _UNKEPT and not message.is_repeat
+
+    def _overflow(self, message: Outgoing) -> None:
+        """There is no room for it in memory."""
+        if not self._is_kept(message) or not self._shelter(message, is_resident=False):
+            self.give_up(message, "outbox_full")
+
+    def _forget(self, message: Outgoing) -> None:
+        """The disk need not keep it any more."""
+        message.is_spooled = False
+        if self._spool is not None:
+            self._spool.forget(message.sequence, self._now_s)
+        kept = self._sheltering.pop(message.sequence, None)
+        if kept is not None and kept is not message:
+            self._settle(kept)
+
+    def _refill(self, spool: Spool) -> None:
+        """Labels of the disk go before all others: they are older."""
+        if len(self._queue) >= _PAGE_LABELS or self._n_held > self._limit:
+            return
+        page = [
+            Outgoing(
+                kept.kind,
+                kept.topic,
+                kept.payload,
+                retain=ROUTES[kept.kind].retain,
+                sequence=kept.sequence,
+                is_spooled=True,
+            )
+            for kept in spool.take(_PAGE_LABELS)
+        ]
+        for message in page:
+            if message.retain and self._newest.get(message.topic, -1) < message.sequence:
+                self._newest[message.topic] = message.sequence
+        self._queue.extendleft(reversed(page))
 
     # ------------------------------------------------------------------ inside
 
+    def _register(self, message: Outgoing) -> None:
+        message.sequence = self._sequence
+        self._sequence += 1
+        key = message.key
+        if key is not None:
+            self._parts[key] = self._parts.get(key, 0) + 1
+        if message.retain:
+            self._newest[message.topic] = message.sequence
+
+    def _bound_queue(self) -> None:
+        while len(self._queue) > self._limit * _WAITING_FACTOR:
+            oldest = self._queue.popleft()
+            self._to_resend.discard(oldest.mid)
+            self._overflow(oldest)
+        while len(self._newest) > _TOPICS:
+            del self._newest[next(iter(self._newest))]
+
     def _accept(self, message: Outgoing, now_s: float) -> None:
-        if message.kind in _AWAITED:
-            if message.kind == "label":
+        kind = message.kind
+        if kind in _AWAITED:
+            if kind == "label":
                 self.accepted += 1
             else:
                 self.captured += 1
-            held = self._held.pop(message.topic, None)
-            if held is not None:
-                self._n_held -= len(held.waiting)
-                self._requeue(held)
-        if message.kind != "status":
+            if self._held:
+                self._release_held(message.topic)
+        if kind not in _UNKEPT:
             self._ring.append((now_s, message))
-            while self._ring and self._ring[0][0] < now_s - RING_S:
-                self._ring.popleft()
+        if message.is_spooled:
+            self._forget(message)
         self._settle(message)
+
+    def _release_held(self, topic: str) -> None:
+        held = self._held.pop(topic, None)
+        if held is not None:
+            self._n_held -= len(held.waiting)
+            self._requeue(held)
+            if self._spool is not None:
+                self._spool.begin_pass()
+
+    def _trim_ring(self, now_s: float) -> None:
+        while self._ring and self._ring[0][0] < now_s - RING_S:
+            self._ring.popleft()
 
     def _settle(self, message: Outgoing) -> None:
         key = message.key
         if key is None:
             return
-        left = self._parts.get(key, 1) - 1
+        left = self._parts.pop(key, 1) - 1
         if left:
             self._parts[key] = left
         else:
-            self._parts.pop(key, None)
             self.settled.append(key)
 
     def _hold(self, message: Outgoing, now_s: float, *, patient: bool) -> None:
@@ -294,14 +570,17 @@ class Outbox:
     def _drop_oldest(self) -> None:
         oldest = next(held for held in self._held.values() if held.waiting)
         self._n_held -= 1
-        self.give_up(oldest.waiting.popleft(), "outbox_full")
+        self._overflow(oldest.waiting.popleft())
 
     def _wake(self, now_s: float) -> None:
+        self._now_s = now_s
+        if self._spool is not None and self._spool.has_more:
+            self._refill(self._spool)
         if self._repeat_at_s and self._repeat_at_s[0] <= now_s:
             self._repeat_at_s.pop(0)
             for accepted_s, message in self._ring:
                 if accepted_s >= now_s - RING_S - max(RING_REPEAT_S):
-                    self._queue.append(replace(message, key=None, is_repeat=True))
+                    self._queue.append(replace(message, key=None, is_repeat=True, mid=0, is_dup=False))
         if not self._n_held or now_s < self._wake_at_s:
             return
         for held in self._held.values():

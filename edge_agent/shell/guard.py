@@ -10,11 +10,16 @@ from __future__ import annotations
 from edge_agent.errors import ModelError
 from edge_agent.shell.onnx_file import DATA_TYPES, OnnxFile, Tensor, read_onnx
 from edge_agent.shell.protobuf import FormatError
+from edge_agent.shell.sizes import check_sizes
 from schemas import CARD_METADATA_KEY, ContractError, ModelCard, parse_card
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
 MAX_NODES = 2_000
 MAX_PARAMETERS = 20_000_000
+MAX_CARD_CHARACTERS = 8 * 1024 * 1024
+MAX_CARD_VALUES = 200_000
+"""Golden windows are long texts; what makes a parser eat memory is many small values."""
+
 MAX_OPSET = 17
 MAX_IR_VERSION = 8
 
@@ -146,12 +151,19 @@ def inspect_model(content: bytes, where: str) -> ModelCard:
         _check_format(found)
         _check_nodes(found)
         _check_tensors(found)
+        check_sizes(found)
         text = found.metadata.get(CARD_METADATA_KEY)
         if text is None:
             raise FormatError(
                 f"metadata: a model card under {CARD_METADATA_KEY!r} expected; this file is from another exporter"
             )
+        if len(text) > MAX_CARD_CHARACTERS:
+            raise FormatError(f"metadata: a card of at most {MAX_CARD_CHARACTERS} characters expected, got {len(text)}")
+        if text.count(",") + text.count("[") + text.count("{") > MAX_CARD_VALUES:
+            raise FormatError(f"metadata: a card of at most {MAX_CARD_VALUES} values expected, got more")
         card = parse_card(text, where)
+        if not card.golden:
+            raise FormatError("card: at least one golden window expected, got none: the model could not prove itself")
         _check_ports(found, card)
     except FormatError as error:
         raise ModelError(where, f"no usable model file: {error}") from error

@@ -7,12 +7,14 @@ session left at the broker.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from types import FrameType
 
 import numpy as np
@@ -27,23 +29,29 @@ from edge_agent.engine import Engine, Event
 from edge_agent.shell.acknowledgements import Acknowledgements
 from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.barrier import BarrierClock
-from edge_agent.shell.delivery import Outbox, Outgoing
+from edge_agent.shell.delivery import FAILURE, Outbox, Outgoing
+from edge_agent.shell.durable import Durable
 from edge_agent.shell.journal import RateLimit
-from edge_agent.shell.mqtt_link import BURST_MESSAGES, Inbound, MqttLink
+from edge_agent.shell.mqtt_link import BURST_MESSAGES, Burst, MqttLink
+from edge_agent.shell.packets_out import PACKET_OVERHEAD_BYTES
+from edge_agent.shell.publish_packets import Packet
+from edge_agent.shell.self_test import SelfTest
 from edge_agent.shell.service import Reloads, Service
-from edge_agent.shell.state import StateFile
 from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
-from edge_agent.workers.share import share_of
+from edge_agent.workers.share import takes_of
 from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, PipelineMetrics, format_timestamp, topic_for
+from schemas.topics import BROKER_DROPPED
 
 log = logging.getLogger(__name__)
 
 _WAIT_S = 0.2
 _INBOX_HELD = 10 * BURST_MESSAGES
+_COLLECT_OBJECTS = 100_000
 _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
-_PACKET_OVERHEAD_BYTES = 16
+_DISK_S = 5.0
+_since_ns = attrgetter("since_ns")
 # Each tells its version itself: asking importlib.metadata would search the disk at every start.
 _LIBRARIES = {
     "numpy": np.__version__,
@@ -85,24 +93,33 @@ class Agent:
         self._pipelines = pipelines
         self._services = services
         self._reloads = reloads or Reloads()
-        self._state = StateFile(config.gateway.state_dir, config.delivery.state_interval_s)
+        self._disk = Durable(config)
+        self._journal = self._disk.journal
         self._engine = Engine(
             [assembled.pipeline for assembled in pipelines],
             max_devices=config.limits.devices,
             max_payload_bytes=config.limits.payload_bytes,
-            resume=self._state.read(),
+            resume=self._disk.state.read(),
+            takes=takes_of(config),
         )
         self._barrier_topic = self._topic("barrier")
+        self._barrier_topic_bytes = self._barrier_topic.encode()
         offline = Availability(state="offline").model_dump_json().encode()
-        self._link = MqttLink(config, [*config.filters(), self._barrier_topic], self._topic("availability"), offline)
+        filters = [*config.filters(), self._barrier_topic, *([BROKER_DROPPED] if config.mqtt.watch_drops else [])]
+        self._link = MqttLink(config, filters, self._topic("availability"), offline)
+        self._broker_dropped_bytes = BROKER_DROPPED.encode()
         self._owed = Acknowledgements(config.mqtt.max_unacknowledged)
+        if self._journal is not None:
+            self._owed.next_number = self._journal.next_number
         self._outbox = Outbox(
             limit=config.limits.outbox_labels,
             attempts=config.delivery.attempts,
             retry_max_s=config.delivery.retry_max_s,
             patience_s=config.delivery.consumer_patience_s,
+            spool=self._disk.spool,
         )
         self._barrier = BarrierClock()
+        self._self_test = SelfTest(self._barrier_topic, config.filters())
         self._writer = EventWriter(config.gateway.id, pipelines, config.limits.devices)
         self._limit = RateLimit()
         self._dead_letters: Counter[str] = Counter()
@@ -114,8 +131,7 @@ class Agent:
         self._next_metrics_s = self._started_s + config.status.metrics_interval_s
         self._is_stopping = False
         self._successor: AgentConfig | None = None
-        self._share = share_of(config)
-        self._n_of_others = 0
+        self._is_kept = False
 
     @property
     def config(self) -> AgentConfig:
@@ -153,16 +169,19 @@ class Agent:
         if not self._link.is_connected:
             found.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}")
         found += [f"the broker refuses the subscription to {text}" for text in self._link.refused]
+        found += self._self_test.problems()
         if self._outbox.is_full:
             found.append(f"{self._outbox.waiting} labels wait for the broker: the intake is paused")
-        if self._state.problem:
-            found.append(f"the watermark cannot be written: {self._state.problem}")
+        if self._disk.state.problem:
+            found.append(f"the watermark cannot be written: {self._disk.state.problem}")
+        found += [f"alarm: {code}" for code in self._disk.alarms.codes]
         return found
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until a successor takes over; 0 = ended in good order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        _rest_collector()
         mqtt = self._config.mqtt
         names = ", ".join(f"{assembled.pipeline.name} ({assembled.ref})" for assembled in self._pipelines)
         log.info(
@@ -188,13 +207,12 @@ class Agent:
         while not self._is_stopping and not self._barrier.has_echoed:
             self._turn(_WAIT_S)
         if not self._is_stopping:
-            for message in self._writer.messages(self._engine.flush()):
-                self._outbox.put(message)
-        while not self._is_stopping and (self._engine.n_owed or not self._outbox.is_idle):
+            self._outbox.put_all(self._writer.messages(self._engine.flush(), 0))
+        while not self._is_stopping and (self._engine.n_owed or self._outbox.waiting):
             self._turn(_WAIT_S, takes_messages=False)
-        is_drained = not self._engine.n_owed and self._barrier.has_echoed
-        is_written = self._state.write(self._engine.resume_state(), time.monotonic())
-        return self._end() or int(not (is_drained and is_written))
+        is_drained = not self._engine.n_owed and not self._outbox.waiting and self._barrier.has_echoed
+        self._end()
+        return int(not (is_drained and self._is_kept))
 
     def stop(self) -> None:
         """End in good order after this turn; may be called by a signal handler."""
@@ -222,12 +240,17 @@ class Agent:
     # ------------------------------------------------------------------ one turn
 
     def _turn(self, wait_s: float, *, takes_messages: bool = True) -> None:
-        self._link.turn(0.0 if self._link.inbox and takes_messages and not self._outbox.is_full else wait_s)
+        is_replaying = self._journal is not None and self._journal.is_replaying
+        has_work = (self._link.inbox or is_replaying) and takes_messages and not self._outbox.is_full
+        self._link.turn(0.0 if has_work else wait_s)
         now_s = time.monotonic()
         self._hear_broker(now_s)
         # A full outbox pauses the intake, not the reading: PUBACKs come over the same socket.
-        if takes_messages and (not self._outbox.is_full or len(self._link.inbox) > _INBOX_HELD):
-            self._take_inbox()
+        if takes_messages and (not self._outbox.is_full or self._link.n_waiting > _INBOX_HELD):
+            if is_replaying:
+                self._take_journal()
+            else:
+                self._take_inbox()
         self._send(now_s)
         self._keep_account(now_s)
         if takes_messages:
@@ -235,97 +258,182 @@ class Agent:
             if now_s >= self._next_metrics_s:
                 self._next_metrics_s = now_s + self._config.status.metrics_interval_s
                 self._publish_metrics(now_s)
+        self._disk.turn(now_s)
+        if self._disk.alarms.is_changed and self._link.is_connected:
+            self._say_alarms()
+        self._link.flush()
         for service in self._services:
             service.turn(now_s)
 
     def _hear_broker(self, now_s: float) -> None:
-        confirmations = self._link.confirmations
-        while confirmations:
-            mid, reason = confirmations.popleft()
-            if not self._barrier.confirmed(mid, time.monotonic_ns()):
-                self._outbox.confirmed(mid, reason, now_s)
-        if self._link.is_replaced:
-            self._link.is_replaced = False
-            self._outbox.connection_replaced()
-        if self._link.epoch != self._epoch:
-            self._epoch = self._link.epoch
-            self._owed.connected(self._config.mqtt.max_unacknowledged if self._link.protocol == "5" else 0)
-            self._outbox.connected(now_s)
+        link, outbox = self._link, self._outbox
+        if link.accepted:
+            mids, link.accepted = link.accepted, []
+            now_ns = time.monotonic_ns()
+            self._barrier.confirmed_among(mids, now_ns)
+            confirmed = self._writer.tally.confirmed
+            outbox.accepted_all(mids, now_s, lambda since_ns, n: confirmed.add((now_ns - since_ns) / 1e9, n))
+        if link.not_accepted:
+            refusals, link.not_accepted = link.not_accepted, []
+            for mid, reason in refusals:
+                if reason < FAILURE:
+                    self._barrier.confirmed(mid, time.monotonic_ns())
+                elif (topic := outbox.topic_of(mid)) is not None:
+                    self._barrier.refused(mid)
+                    self._self_test.refused(topic, reason)
+                outbox.confirmed(mid, reason, now_s)
+        if link.is_replaced:
+            link.is_replaced = False
+            if not link.is_fast:
+                outbox.connection_replaced()
+        if link.epoch != self._epoch:
+            self._epoch = link.epoch
+            self._owed.connected(self._config.mqtt.max_unacknowledged if link.protocol == "5" else 0)
+            if link.is_fast:
+                outbox.connection_replaced(keeps_session=link.has_session)
+            outbox.connected(now_s)
             self._barrier.reset()
+            if self._journal is not None:
+                self._journal.connected(is_session_kept=link.has_session)
+            self._self_test.connected(now_s)
             self._say_hello()
 
     def _take_inbox(self) -> None:
-        inbox, events = self._link.inbox, list[Event]()
-        first_ns = inbox[0].clock_ns if inbox else 0
-        for _ in range(min(len(inbox), BURST_MESSAGES)):
-            inbound = inbox.popleft()
+        link, events, n_messages = self._link, list[Event](), 0
+        if not link.inbox:
+            return
+        since_ns = link.inbox[0].received_ns
+        while link.inbox and n_messages < BURST_MESSAGES:
+            burst = link.next_burst()
+            n_messages += len(burst.packets)
             try:
-                self._take(inbound, events)
+                self._take(burst, events)
             except Exception as error:  # noqa: BLE001 - the boundary: no message may end the loop (DESIGN decision 3)
-                self._bury("internal", f"{inbound.topic!r}: {type(error).__name__}: {error}")
+                self._bury("internal", f"{type(error).__name__}: {error}")
         if events:
-            for message in self._writer.messages(events):
-                self._outbox.put(message)
-            self._writer.tally.handed_over((self._link.clock_ns() - first_ns) / 1e9)
+            self._outbox.put_all(self._writer.messages(events, since_ns))
 
-    def _take(self, inbound: Inbound, events: list[Event]) -> None:
-        is_ours = (
-            inbound.epoch == self._epoch
-        )  # an older connection's message is delivered again: owe nothing for this copy
-        number = self._owed.received(inbound.mid if is_ours else None)
-        if inbound.topic == self._barrier_topic:
-            clock_ns = None if inbound.is_retained else self._barrier.echoed(inbound.payload)
-            if clock_ns is not None:
-                events += self._engine.tick(clock_ns)
+    def _take_journal(self) -> None:
+        """What an earlier run acknowledged and did not label: before anything new, under its number, of its time."""
+        journal, events = self._journal, list[Event]()
+        if journal is None:
             return
+        clock_ns = self._link.clock_ns()
+        for row in journal.replay(BURST_MESSAGES):
+            packet: Packet = (row.topic, row.payload, None, False)
+            events += self._engine.receive_burst([packet], wall_ns=row.wall_ns, clock_ns=clock_ns, number=row.number)
         self._barrier.heard()
-        if inbound.topic is None:
-            self._bury("bad_topic", "a topic in UTF-8 expected")
-            return
-        if self._share is not None and not self._share.takes(inbound.topic):
-            self._n_of_others += 1  # owes no window, so it is acknowledged in its turn
-            return
-        events += self._engine.receive(
-            inbound.topic,
-            inbound.payload,
-            wall_ns=inbound.wall_ns,
-            clock_ns=inbound.clock_ns,
-            number=number,
-            retained=inbound.is_retained,
-        )
+        if not journal.is_replaying:
+            log.info("the journal of the last run is read; going on with the broker")
+        if events:
+            self._outbox.put_all(self._writer.messages(events, 0))
+
+    def _take(self, burst: Burst, events: list[Event]) -> None:
+        packets = burst.packets
+        topics, _, mids, _ = zip(*packets, strict=True)
+        # An older connection's message is delivered again: nothing is owed for this copy.
+        number = self._owed.received_all(mids) if burst.epoch == self._epoch else self._owed.forgotten(len(packets))
+        done = 0
+        if self._broker_dropped_bytes in topics:
+            self._hear_dropped(burst, topics)
+        while self._barrier_topic_bytes in topics[done:]:
+            at = topics.index(self._barrier_topic_bytes, done)
+            self._feed(packets[done:at], burst, number + done, events)
+            _, payload, _, is_retained = packets[at]
+            clock_ns = None if is_retained else self._barrier.echoed(payload)
+            if clock_ns is not None:
+                self._self_test.echoed()
+                events += self._engine.tick(clock_ns)
+            done = at + 1
+        self._feed(packets[done:] if done else packets, burst, number + done, events)
+
+    def _hear_dropped(self, burst: Burst, topics: Sequence[bytes]) -> None:
+        at = topics.index(self._broker_dropped_bytes)
+        self._disk.heard_dropped(burst.packets[at][1], time.monotonic())
+
+    def _feed(self, packets: list[Packet], burst: Burst, number: int, events: list[Event]) -> None:
+        journal = self._journal
+        if packets and journal is not None:
+            if burst.epoch == self._epoch and (n_known := journal.n_known(packets)):
+                packets, number = packets[n_known:], number + n_known
+                self._barrier.heard()
+            if self._disk.is_journalling:
+                journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
+        if packets:
+            self._barrier.heard()
+            self._self_test.heard(time.monotonic())
+            events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
 
     def _send(self, now_s: float) -> None:
         link, outbox = self._link, self._outbox
         if not link.is_connected:
             return
         # One place is kept for the barrier, so that labels cannot hold up the clock.
-        room = max(1, link.room - max(1, self._barrier.in_flight))
+        room = max(1, link.room - (not self._barrier.in_flight))
+        if not link.is_fast:
+            self._send_one_by_one(now_s, room)
+            return
+        messages = outbox.take(now_s, room)
+        if not messages:
+            return
+        for message in link.send(messages, newest=outbox.newest_of(messages)):
+            self._bury_too_large(message)
+            outbox.withdraw(message)
+            outbox.give_up(message, "too_large")
+        self._handed_over(messages)
+
+    def _send_one_by_one(self, now_s: float, room: int) -> None:
+        """Through stock paho, which gives the identifiers and keeps what is in flight."""
+        link, outbox, sent = self._link, self._outbox, list[Outgoing]()
         while (message := outbox.next(now_s, room)) is not None:
-            if len(message.topic) + len(message.payload) + _PACKET_OVERHEAD_BYTES > link.max_packet_bytes:
-                self._bury(
-                    "too_large_to_publish",
-                    f"{message.topic}: at most {link.max_packet_bytes} bytes expected by the broker",
-                )
+            if len(message.topic) + len(message.payload) + PACKET_OVERHEAD_BYTES > link.max_packet_bytes:
+                self._bury_too_large(message)
                 outbox.give_up(message, "too_large")
                 continue
             mid = link.publish(message.topic, message.payload, qos=1, retain=outbox.is_retained(message))
             if mid is None:
                 outbox.not_sent(message)
-                return
+                break
             outbox.sent(mid, message)
+            sent.append(message)
+        self._handed_over(sent)
+
+    def _handed_over(self, messages: list[Outgoing]) -> None:
+        """Measure how long labels took to get here; those of one burst are counted at once."""
+        now_ns, tally = time.monotonic_ns(), self._writer.tally
+        for since_ns, n_labels in Counter(map(_since_ns, messages)).items():
+            if since_ns:
+                tally.handed_over((now_ns - since_ns) / 1e9, n_labels)
+
+    def _bury_too_large(self, message: Outgoing) -> None:
+        most = self._link.max_packet_bytes
+        self._bury("too_large_to_publish", f"{message.topic}: at most {most} bytes expected by the broker")
 
     def _keep_account(self, now_s: float) -> None:
         outbox = self._outbox
+        outbox.keep_safe(now_s, held_too=self._owed.early > 0)
         if outbox.settled:
-            for pipeline, device, index in outbox.settled:
-                self._engine.accepted(pipeline, device, index)
+            self._engine.accepted_many(outbox.settled)
             outbox.settled.clear()
         labelled_below = self._engine.acknowledgeable(self._owed.next_number)
         # Windows of hold and linear build on samples before them: those may go only once the disk holds what they left.
-        if self._state.is_due(now_s) and self._state.write(self._engine.resume_state(), now_s):
-            self._durable_below = labelled_below
+        state, journal = self._disk.state, self._journal
+        if state.is_due(now_s):
+            state.put(self._engine.resume_changes(), self._engine.resume_state, labelled_below, now_s)
+        safe_below = min(labelled_below, state.durable_mark) if self._needs_carry else labelled_below
         early = self._owed.early
-        self._link.acknowledge(self._owed.release(self._durable_below if self._needs_carry else labelled_below))
+        if journal is None:
+            self._link.acknowledge(self._owed.release(safe_below))
+        else:
+            journal.turn(now_s)
+            if self._disk.is_journalling:
+                committed_below = journal.committed_below(self._owed.next_number)
+                self._link.acknowledge(self._owed.release(committed_below))
+                journal.acknowledged(committed_below, now_s)
+            else:
+                self._link.acknowledge(self._owed.release(safe_below))
+                journal.acknowledged(self._owed.next_number, now_s)
+            journal.remove_below(safe_below, now_s)
         if self._owed.early > early and self._link.protocol == "5":
             self._warn_early(self._owed.early - early)
 
@@ -339,19 +447,28 @@ class Agent:
     def _prove_broker(self) -> None:
         link, now_ns = self._link, time.monotonic_ns()
         if not link.is_connected:
+            self._self_test.lost()
             return
-        if self._barrier.is_stalled(now_ns) and len(self._owed):
+        self._self_test.turn(now_ns / 1e9)
+        if self._barrier.is_stalled(now_ns) and len(self._owed) and self._self_test.state == "passed":
             self._barrier.reset()
             n_owed = self._owed.halve_bound()
             log.warning(
                 "the broker delivers nothing beyond %d unacknowledged messages; keeping below that from now on", n_owed
             )
-        if self._barrier.is_due(now_ns) and self._outbox.in_flight + self._barrier.in_flight < link.room:
-            mid = link.publish(
-                self._barrier_topic, self._barrier.next_payload(now_ns, link.clock_ns()), qos=1, retain=False
-            )
-            if mid is not None:
-                self._barrier.sent(mid, now_ns)
+        if self._barrier.is_due(now_ns) and self._outbox.in_flight < link.room:
+            payload = self._barrier.next_payload(now_ns, link.clock_ns())
+            message = Outgoing("barrier", self._barrier_topic, payload)
+            if link.is_fast:
+                mid = message.mid = self._outbox.new_mid()
+                link.send([message], newest=[False])
+            else:
+                taken = link.publish(self._barrier_topic, payload, qos=1, retain=False)
+                if taken is None:
+                    return
+                mid = taken
+            self._outbox.sent(mid, message)
+            self._barrier.sent(mid, now_ns)
 
     def _bury(self, reason: str, detail: str) -> None:
         """Count a message that could not be used, and log one line of its kind now and then."""
@@ -386,6 +503,10 @@ class Agent:
     def _say_hello(self) -> None:
         self._say("info", self.info().model_dump_json(by_alias=True))
         self._say("availability", Availability(state="online").model_dump_json())
+        self._say_alarms()
+
+    def _say_alarms(self) -> None:
+        self._say("alarm", self._disk.alarms.take().model_dump_json(by_alias=True))
 
     def metrics(self, now_s: float) -> AgentMetrics:
         """All counters at this moment, as one value that does not change."""
@@ -408,7 +529,7 @@ class Agent:
             devices_evicted=counters.evicted,
             unacknowledged=len(self._owed),
             acknowledged_early=self._owed.early,
-            messages_of_others=self._n_of_others,
+            messages_of_others=counters.of_others,
             reconnects=max(0, self._epoch - 1),
             connected=self._link.is_connected,
             outbox=outbox.waiting,
@@ -416,6 +537,7 @@ class Agent:
             last_window_ts=tally.last_window_s,
             inference_seconds=tally.inference.value,
             latency_seconds=tally.latency.value,
+            confirmed_seconds=tally.confirmed.value,
             pipelines={
                 name: PipelineMetrics(
                     devices=counters.devices_of.get(name, 0),
@@ -426,9 +548,16 @@ class Agent:
                 )
                 for name, n_messages in counters.messages_of.items()
             },
+            self_test=self._self_test.state,
             reloads=dict(self._reloads.done),
             reloads_refused=self._reloads.refused,
-            state_free_bytes=self._state.free_bytes,
+            state_free_bytes=self._disk.space.free_bytes,
+            spool_labels=0 if self._disk.spool is None else self._disk.spool.n_kept,
+            journal_messages=0 if self._journal is None else self._journal.n_kept,
+            journal_again=0 if self._journal is None else self._journal.n_again,
+            journal_skipped=0 if self._journal is None else self._journal.n_skipped,
+            broker_dropped=self._disk.broker_dropped,
+            alarms=self._disk.alarms.codes,
         )
 
     def _publish_metrics(self, now_s: float) -> None:
@@ -442,21 +571,30 @@ class Agent:
         log.info("stopping: %d labels on the way", self._outbox.in_flight)
         is_drained = self._drain(_DRAIN_S)
         now_s = time.monotonic()
-        if not self._state.write(self._engine.resume_state(), now_s):
-            is_drained = False
+        self._outbox.keep_safe(now_s, all_of_it=True)
+        is_drained = (self._disk.close_stores(_DISK_S) and self._disk.spool is not None) or is_drained
+        self._keep_account(now_s)
+        is_drained = self._disk.state.close(self._engine.resume_state, self._owed.next_number, _DISK_S) and is_drained
+        self._is_kept = is_drained
         self._keep_account(now_s)
         if self._link.is_connected:
             self._publish_metrics(now_s)
-            successor = None if self._is_stopping else self._successor
-            if successor is None or not _same_session(self._config, successor):
-                self._say("availability", Availability(state="offline").model_dump_json())
-            else:
-                kept = successor.filters()
-                self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
-            self._drain(_GOODBYE_S)
+            self._say_goodbye()
         self._link.close(time.monotonic() + _GOODBYE_S)
+        self._disk.close(_DISK_S)
         log.info("stopped%s", "" if is_drained else "; what was not confirmed is labelled again at the next start")
         return 0
+
+    def _say_goodbye(self) -> None:
+        successor = self._successor
+        is_followed = successor is not None and _same_session(self._config, successor)
+        if successor is not None and is_followed:
+            kept = successor.filters()
+            self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
+            self._drain(_GOODBYE_S)
+        if self._is_stopping or not is_followed:
+            self._say("availability", Availability(state="offline").model_dump_json())
+            self._drain(_GOODBYE_S)
 
     def _drain(self, longest_s: float) -> bool:
         """Bring home what is on the way; False if the time was up or there is no broker."""
@@ -464,6 +602,19 @@ class Agent:
         while self._link.is_connected and not self._outbox.is_idle and time.monotonic() < until_s:
             self._turn(0.02, takes_messages=False)
         return self._outbox.is_idle
+
+
+def _rest_collector() -> None:
+    """Let the collector of reference cycles look at what grew, not at every burst.
+
+    A burst makes thousands of objects and frees them by their reference counts; looking at each of them for cycles took
+    a fifth of the agent's time. What stands at the start is never looked at again; cycles, should there be any, are
+    still found when so many objects more are alive than before.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_OBJECTS, 10, 10)
 
 
 def _same_session(before: AgentConfig, after: AgentConfig) -> bool:

@@ -8,7 +8,6 @@ batch of any size.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.errors import ModelError
-from edge_agent.shell.guard import MAX_FILE_BYTES, inspect_model
+from edge_agent.shell.guard import inspect_model
+from edge_agent.shell.model_file import read_model_file
 from schemas import ModelCard
 from schemas.card import golden_bytes
 from signals import FloatArray
@@ -53,7 +53,11 @@ class Model:
     Parameters
     ----------
     path : Path
-        The ``.onnx`` file.
+        The ``.onnx`` file. Opened here without a trial: ``trial.load_model`` is for files that nobody has tried yet.
+    content : bytes or None
+        What was read of it already; None reads it.
+    card : ModelCard or None
+        What the guard gave for this content; None asks the guard.
 
     Attributes
     ----------
@@ -67,10 +71,10 @@ class Model:
         If the file is missing, is refused by the guard or the runtime, or does not answer as its card says.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: bytes | None = None, card: ModelCard | None = None) -> None:
         self.path = path
-        content = _read(path)
-        self.card: ModelCard = inspect_model(content, path.name)
+        content = read_model_file(path) if content is None else content
+        self.card: ModelCard = inspect_model(content, path.name) if card is None else card
         self.digest = hashlib.sha256(content).hexdigest()
         self._session = _open_session(content, path.name)
         self._n_classes = len(self.card.classes)
@@ -85,16 +89,24 @@ class Model:
         windows : ndarray of shape (n_windows, n_channels, window_length), float32
             NaN = missing; the graph fills it in.
         """
+        if 0 < len(windows) <= CHUNK_WINDOWS:
+            return Answers(*self._pass(windows)[1:])
         parts = [self._pass(windows[at : at + CHUNK_WINDOWS]) for at in range(0, len(windows), CHUNK_WINDOWS)]
-        if len(parts) == 1:
-            return Answers(parts[0][1], parts[0][2])
         if not parts:
             return Answers(np.empty((0, self._n_classes), dtype=np.float32), np.empty(0, dtype=np.float32))
         return Answers(np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts]))
 
+    def try_full_pass(self) -> None:
+        """Run as many windows at once as a pass ever has; ModelError if the graph cannot do it.
+
+        Sizes follow from the number of windows (``sizes``), so none of the passes to come needs more memory.
+        """
+        shape = (CHUNK_WINDOWS, len(self.card.channels), self.card.window_length)
+        self._checked_pass(np.zeros(shape, dtype=np.float32), f"a pass of {CHUNK_WINDOWS} windows")
+
     def _pass(self, windows: FloatArray) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
         label, probabilities, novelty = self._session.run(
-            _OUTPUTS, {"window": np.ascontiguousarray(windows, dtype=np.float32)}
+            _OUTPUTS, {"window": np.ascontiguousarray(windows, np.float32)}
         )
         return label, probabilities, novelty
 
@@ -118,8 +130,8 @@ class Model:
 
     def _check_trial_batch(self) -> None:
         shape = (_TRIAL_WINDOWS, len(self.card.channels), self.card.window_length)
-        # Any numbers will do; numpy.random would cost a gateway its import and 3 MiB.
-        windows = np.sin(np.arange(math.prod(shape), dtype=np.float32)).reshape(shape)
+        # Numbers without a pattern, and without numpy.random: its import costs a start more than the whole check.
+        windows = np.sin(np.arange(np.prod(shape), dtype=np.float32) ** 2).reshape(shape)
         windows[1] = np.nan  # nothing is there: the graph must still answer with numbers
         windows[2, :, ::2] = np.nan
         self._checked_pass(windows, "trial batch")
@@ -143,14 +155,9 @@ class Model:
         return label, probabilities, novelty
 
 
-def _read(path: Path) -> bytes:
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ModelError(path.name, f"at most {MAX_FILE_BYTES} bytes expected, got {size}")
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(str(path), f"a readable model file expected, got {error.strerror or error}") from error
+def runtime_version() -> str:
+    """Version of the runtime that opens the models."""
+    return str(ort.__version__)
 
 
 def _open_session(content: bytes, where: str) -> ort.InferenceSession:

@@ -4,101 +4,118 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 import time
 from functools import cached_property
 
+import paho.mqtt
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent.config import AgentConfig
-from edge_agent.shell.publish_packets import Packet, read_pubacks, read_publishes
+from edge_agent.shell.publish_packets import Packet, is_cut, read_packets
 from schemas import ConfigError
 
 READ_AHEAD_BYTES = 65_536
 RECEIVE_MAXIMUM = 65_535
 _CONNECT_TIMEOUT_S = 5.0
-_PUBACK = 0x40
-_PUBACK_PACKET = struct.Struct("!BBH")
-_SUCCESS = ReasonCode(PacketTypes.PUBACK)
-_NO_PROPERTIES = Properties(PacketTypes.PUBACK)
+_PUBLISH_QOS_1 = 0x32
+_KNOWN_PAHO = "2.2."
+"""Series of paho whose source was read for the fast way."""
+
 _PRIVATE_NAMES = (
-    "_do_on_publish",
     "_in_packet",
     "_last_bytes_received",
+    "_last_mid",
     "_loop_rc_handle",
     "_msgtime_mutex",
-    "_out_message_mutex",
-    "_out_messages",
     "_packet_queue",
     "_packet_read",
     "_sock_recv",
 )
 
 
-class ReadAheadClient(Client):
-    """paho's client with a fast way in: 64 KiB of the socket at a time, and whole PUBLISH packets taken out at once.
+class _RememberingClient(Client):
+    """paho's client, which logs why a connection ended and forgets it; here it can be asked."""
 
-    paho reads single bytes and builds several objects for each message, most of the cost of a message at the gateway.
-    All other packets, and whatever is not whole, go paho's way: connecting, keep-alive and errors stay its own. The
-    fast way uses private names of paho; where one of them is missing the stock path is used (:attr:`is_fast`).
+    trouble = ""
+    """What the socket said when it ended; empty where the other side simply closed it."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            return super()._sock_recv(bufsize)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            self.trouble = str(error)
+            raise
+
+
+class FastClient(_RememberingClient):
+    """paho's client with a fast way in and out: 64 KiB of the socket at a time, whole packets taken out at once.
+
+    paho reads single bytes, builds several objects for each message and a lock for each label, most of the cost of a
+    message at the gateway. Here PUBLISH and PUBACK packets are read and written as bytes; all other packets, and
+    whatever is malformed, go paho's way: connecting, subscribing, keep-alive and errors stay its own. What is written
+    goes through paho's queue, never beside it, so that it cannot stand inside a half-written packet. The fast way uses
+    private names of paho; where paho is of another series, or one of them is missing, stock paho is used
+    (:attr:`is_fast`).
     """
 
     _ahead = b""
     _at = 0
+    _is_cut = False
+    _is_drained = False
+    _is_over = False
 
     @cached_property
     def is_fast(self) -> bool:
         """Whether this paho has what the fast way needs."""
-        return all(hasattr(self, name) for name in _PRIVATE_NAMES)
+        return paho.mqtt.__version__.startswith(_KNOWN_PAHO) and all(hasattr(self, name) for name in _PRIVATE_NAMES)
 
     @property
     def has_read_ahead(self) -> bool:
-        """Whether bytes were read from the socket, or decrypted, that nobody has yet asked for."""
-        if self._at < len(self._ahead):
+        """Whether bytes were read from the socket, or decrypted, with which something can be done at once."""
+        if self._at < len(self._ahead) and not self._is_cut:
             return True
         connection = self.socket()
         return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
 
-    def forget_read_ahead(self) -> None:
-        """Drop the tail of a connection that is over."""
+    def forget_connection(self) -> None:
+        """Drop the tail of a connection that is over, and keep paho's identifiers below those of the outbox."""
         self._ahead, self._at = b"", 0
+        self._is_cut = self._is_drained = self._is_over = False
+        if self.is_fast:
+            self._last_mid = 0
 
-    def take_publishes(self, most: int, *, is_5: bool) -> list[Packet]:
-        """Whole PUBLISH packets that stand next in the stream; none where paho has to read first.
-
-        Parameters
-        ----------
-        most : int
-            At most this many.
-        is_5 : bool
-            MQTT 5, else 3.1.1.
-        """
-        if self._in_packet["command"] or self.socket() is None:
-            return []  # paho is in the middle of a packet
-        if self._at >= len(self._ahead):
-            try:
-                self._ahead, self._at = super()._sock_recv(READ_AHEAD_BYTES), 0
-            except OSError:
-                return []  # nothing there, or a lost connection: paho finds out the same and acts on it
-            with self._msgtime_mutex:
-                self._last_bytes_received = time.monotonic()
-        packets, self._at = read_publishes(self._ahead, self._at, is_5=is_5, most=most)
-        return packets
-
-    def take_pubacks(self) -> bool:
-        """Act, as paho would, on the PUBACKs of success that stand next in the stream; whether there were any."""
-        if self._in_packet["command"]:
+    def read_ahead(self) -> bool:
+        """Read the socket once; whether there was something, were it the end of the connection."""
+        if self._is_drained and not isinstance(self.socket(), ssl.SSLSocket):
+            self._is_drained = False
+            return False  # the last piece was short: there was no more, and ``select`` tells when there is
+        try:
+            piece = super()._sock_recv(READ_AHEAD_BYTES)
+        except BlockingIOError:
             return False
-        mids, self._at = read_pubacks(self._ahead, self._at)
-        for mid in mids:
-            with self._out_message_mutex:
-                if mid in self._out_messages:
-                    self._do_on_publish(mid, _SUCCESS, _NO_PROPERTIES)
-        return bool(mids)
+        except OSError:
+            piece = b""
+        self._ahead, self._at = self._ahead[self._at :] + piece if self._at < len(self._ahead) else piece, 0
+        self._is_drained = len(piece) < READ_AHEAD_BYTES
+        self._is_over = not piece
+        with self._msgtime_mutex:
+            self._last_bytes_received = time.monotonic()
+        return True
+
+    def take_packets(
+        self, packets: list[Packet], accepted: list[int], refused: list[tuple[int, int]], *, is_5: bool
+    ) -> bool:
+        """Take out the PUBLISH and PUBACK packets that stand next; False where paho has to read the one behind them."""
+        if self._in_packet["command"] or self._is_over:
+            return False  # paho is in the middle of a packet, or has to find the end of the connection
+        self._at = read_packets(self._ahead, self._at, packets, accepted, refused, is_5=is_5)
+        self._is_cut = is_cut(self._ahead, self._at)
+        return self._is_cut or self._at >= len(self._ahead)
 
     def read_packet(self) -> bool:
         """Let paho read one packet; False where the connection is over or nothing is whole.
@@ -112,11 +129,13 @@ class ReadAheadClient(Client):
             self._loop_rc_handle(code)
         return code == MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def write(self, content: bytes) -> None:
+        """Send whole packets as one piece of the stream (the fast way out)."""
+        # Under QoS 1 paho has nothing to report when they are out; PUBACKs are ours to read.
+        self._packet_queue(_PUBLISH_QOS_1, content, 0, 1)
+
     def acknowledge(self, mids: list[int]) -> None:
-        """Send PUBACKs of success in this order, as one piece of the stream."""
-        if self.is_fast:
-            self._packet_queue(_PUBACK, b"".join(_PUBACK_PACKET.pack(_PUBACK, 2, mid) for mid in mids), mids[-1], 1)
-            return
+        """Send PUBACKs of success in this order, stock paho's way."""
         for mid in mids:
             self.ack(mid, 1)
 
@@ -128,7 +147,7 @@ class ReadAheadClient(Client):
         return piece
 
 
-def build_client(config: AgentConfig, *, is_5: bool, will: tuple[str, bytes] | None) -> ReadAheadClient:
+def build_client(config: AgentConfig, *, is_5: bool, will: tuple[str, bytes] | None) -> FastClient:
     """A client ready to connect; it does not reconnect by itself and acknowledges nothing by itself.
 
     Parameters
@@ -147,7 +166,7 @@ def build_client(config: AgentConfig, *, is_5: bool, will: tuple[str, bytes] | N
     """
     is_probe = will is None
     mqtt = config.mqtt
-    client = ReadAheadClient(
+    client = FastClient(
         CallbackAPIVersion.VERSION2,
         client_id=f"{config.client_id}-probe" if is_probe else config.client_id,
         protocol=MQTTProtocolVersion.MQTTv5 if is_5 else MQTTProtocolVersion.MQTTv311,

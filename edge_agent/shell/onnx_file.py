@@ -53,6 +53,8 @@ class Node:
     has_subgraph: bool = False
     has_sparse: bool = False
     tensors: list[Tensor] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -141,7 +143,11 @@ def _read_node(data: memoryview) -> Node:
     once = Once("node", singular={3, 4, 6, 7, 8})
     for number, value in fields(data, "node"):
         once.check(number)
-        if number == 3:
+        if number == 1:
+            node.inputs.append(as_text(value, "node.input"))
+        elif number == 2:
+            node.outputs.append(as_text(value, "node.output"))
+        elif number == 3:
             node.name = as_text(value, "node.name")
         elif number == 4:
             node.op_type = as_text(value, "node.op_type")

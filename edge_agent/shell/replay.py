@@ -11,6 +11,7 @@ import orjson
 from edge_agent.errors import ModelError, RecordingError
 from edge_agent.shell.model import Model
 from edge_agent.shell.recordings import read_recordings
+from edge_agent.shell.trial import Proofs, load_model
 from schemas import ContractError
 from signals import ClosedWindow, Recording, WindowSpec, cut, label_event
 
@@ -38,7 +39,7 @@ def replay(model_path: Path, recording_path: Path, *, split: str = "all", gatewa
     RecordingError
         If the recording is missing, damaged or does not fit the model.
     """
-    model = Model(model_path)
+    model = load_model(model_path, Proofs(None))
     try:
         spec = WindowSpec.from_card(model.card)
     except ValueError as error:

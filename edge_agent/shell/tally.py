@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
 from itertools import repeat
 from typing import NamedTuple
 
@@ -88,9 +89,9 @@ class Tally:
         Pipeline -> gap events.
     rejected : dict of Counter
         Pipeline -> reason -> messages.
-    inference, latency : Spread
-        A forward pass over the windows of a burst; and from the message that closed a window to its answer handed to
-        the broker. A burst counts from its first message: none of its windows took longer.
+    inference, latency, confirmed : Spread
+        A forward pass over the windows of a burst; from the message that closed a window to its answer handed to the
+        broker; and to its PUBACK. A burst counts from its first message: none of its windows took longer.
     latencies_ms : deque of float
         The newest 512 of them.
     last_window_s : float or None
@@ -105,48 +106,53 @@ class Tally:
         self.rejected: dict[str, Counter[str]] = {}
         self.inference = Spread(INFERENCE_BOUNDS_S)
         self.latency = Spread(LATENCY_BOUNDS_S)
+        self.confirmed = Spread(LATENCY_BOUNDS_S)
         self.latencies_ms: deque[float] = deque(maxlen=MAX_LATENCIES)
         self.last_window_s: float | None = None
         self.is_watched = False
         self._seen: OrderedDict[tuple[str, str], Seen] = OrderedDict()
-        self._n_fresh = 0
         self._fresh: list[tuple[str, str]] = []
 
-    def window(  # noqa: PLR0917 - one window and its answer
+    def windows(self, pipeline: str, spec: WindowSpec, newest_index: int, labels: Sequence[str | None]) -> None:
+        """Count the windows of a burst whose answers are about to go out; None = a window without a label."""
+        counts = self.labels.get(pipeline)
+        if counts is None:
+            counts = self.labels[pipeline] = Counter()
+        counts.update(filter(None, labels))
+        end_s = _end_s(spec, newest_index)
+        if self.last_window_s is None or end_s > self.last_window_s:
+            self.last_window_s = end_s
+
+    def window(
         self,
         event: WindowReady,
         spec: WindowSpec,
-        state: str,
-        label: str | None,
-        confidence: float | None,
-        novelty: float | None,
+        answer: tuple[str | None, str, float | None, float | None],
     ) -> None:
-        """Count a window whose answer is about to go out."""
-        if label is not None:
-            counts = self.labels.get(event.pipeline)
-            if counts is None:
-                counts = self.labels[event.pipeline] = Counter()
-            counts[label] += 1
-        end_s = (event.window.index * spec.hop_length + spec.window_length) / spec.sampling_rate_hz
-        if self.last_window_s is None or end_s > self.last_window_s:
-            self.last_window_s = end_s
-        self._n_fresh += 1
-        if self.is_watched:
-            self._look(
-                Seen(
-                    event.pipeline,
-                    event.device,
-                    spec.channels,
-                    label,
-                    confidence,
-                    novelty,
-                    state,
-                    end_s,
-                    event.window.n_samples * spec.sampling_rate_hz / spec.window_length,
-                    0.0,
-                    event.window.values[:, -MAX_POINTS:].copy(),
-                )
+        """Keep a window for whoever looks: call it while :attr:`is_watched`.
+
+        Parameters
+        ----------
+        event : WindowReady
+        spec : WindowSpec
+        answer : tuple of (label, state, confidence, novelty)
+        """
+        label, state, confidence, novelty = answer
+        self._look(
+            Seen(
+                event.pipeline,
+                event.device,
+                spec.channels,
+                label,
+                confidence,
+                novelty,
+                state,
+                _end_s(spec, event.window.index),
+                event.window.n_samples * spec.sampling_rate_hz / spec.window_length,
+                0.0,
+                event.window.values[:, -MAX_POINTS:].copy(),
             )
+        )
 
     def gap(self, pipeline: str) -> None:
         """Count a gap event."""
@@ -157,18 +163,15 @@ class Tally:
         if pipeline is not None:
             self.rejected.setdefault(pipeline, Counter())[reason] += 1
 
-    def handed_over(self, latency_s: float) -> None:
-        """The windows counted since the last call were handed to the broker, so long after their first message."""
-        if not self._n_fresh:
-            return
+    def handed_over(self, latency_s: float, n_labels: int) -> None:
+        """So many labels of one burst were handed to the broker, so long after its first message."""
         latency_s = max(0.0, latency_s)
-        self.latency.add(latency_s, self._n_fresh)
+        self.latency.add(latency_s, n_labels)
         latency_ms = round(1000.0 * latency_s, 3)
-        self.latencies_ms.extend(repeat(latency_ms, min(self._n_fresh, MAX_LATENCIES)))
+        self.latencies_ms.extend(repeat(latency_ms, min(n_labels, MAX_LATENCIES)))
         for key in self._fresh:
             if (seen := self._seen.get(key)) is not None:
                 self._seen[key] = seen._replace(latency_ms=latency_ms)
-        self._n_fresh = 0
         self._fresh.clear()
 
     def look(self) -> list[Seen]:
@@ -183,4 +186,9 @@ class Tally:
         self._seen.move_to_end(key)
         if len(self._seen) > MAX_DEVICES:
             self._seen.popitem(last=False)
-        self._fresh.append(key)
+        if len(self._fresh) < MAX_LATENCIES:
+            self._fresh.append(key)
+
+
+def _end_s(spec: WindowSpec, index: int) -> float:
+    return (index * spec.hop_length + spec.window_length) / spec.sampling_rate_hz

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -13,20 +13,41 @@ import numpy as np
 from edge_agent.engine import Event, Gap, Rejected, WindowReady
 from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.captures import capture_of
-from edge_agent.shell.delivery import Kind, Outgoing
+from edge_agent.shell.delivery import Kind, Outgoing, WindowKey
 from edge_agent.shell.journal import RateLimit
-from edge_agent.shell.model import Model
+from edge_agent.shell.label_json import LabelJson, Verdict
+from edge_agent.shell.model import CHUNK_WINDOWS, Model
 from edge_agent.shell.tally import Tally
-from schemas import ROUTES, GapEvent, LabelEvent, format_timestamp, topic_for
-from signals import label_event
+from schemas import ROUTES, GapEvent, format_timestamp, topic_for
+from signals import FloatArray
 
 log = logging.getLogger(__name__)
 
 GapReason = Literal["no_samples", "restart", "clock_step", "evicted"]
 _GAP_REASON: dict[str, GapReason] = {reason: reason for reason in get_args(GapReason)}
+_LABEL_RETAINED = ROUTES["label"].retain
+_EVENT_RETAINED = ROUTES["event"].retain
 
-Answer = tuple[list[float], float]
-"""Probabilities and novelty of one window."""
+
+class _Ready:
+    """One pipeline at work: its model, the text of its labels, and the one array in which windows go to the model."""
+
+    __slots__ = ("assembled", "batch", "json", "labels", "model", "newest", "spec", "waiting")
+
+    def __init__(self, gateway: str, assembled: Assembled, max_devices: int, before: _Ready | None = None) -> None:
+        self.assembled = assembled
+        self.model: Model | None = assembled.model
+        self.spec = assembled.pipeline.spec
+        n_windows = CHUNK_WINDOWS if self.model else 0
+        self.json: LabelJson | None = None
+        if self.model is not None:
+            said = before.json if before else None
+            self.json = LabelJson(gateway, assembled.pipeline, self.model, max_devices, said)
+        shape = (n_windows, len(self.spec.channels), self.spec.window_length)
+        self.batch: FloatArray = np.empty(shape, dtype=np.float32)
+        self.waiting: list[int] = []
+        self.labels: list[str | None] = []
+        self.newest = 0
 
 
 class EventWriter:
@@ -37,7 +58,7 @@ class EventWriter:
     gateway : str
     pipelines : sequence of Assembled
     max_devices : int
-        Devices whose last label is remembered, to tell a change.
+        Devices of a pipeline whose last label is remembered, to tell a change.
 
     Attributes
     ----------
@@ -49,59 +70,85 @@ class EventWriter:
 
     def __init__(self, gateway: str, pipelines: Sequence[Assembled], max_devices: int) -> None:
         self._gateway = gateway
-        self._pipelines = {assembled.pipeline.name: assembled for assembled in pipelines}
         self._max_devices = max_devices
-        self._said: OrderedDict[tuple[str, str], tuple[str | None, str]] = OrderedDict()
+        self._ready = {assembled.pipeline.name: _Ready(gateway, assembled, max_devices) for assembled in pipelines}
         self._limit = RateLimit()
         self.windows: Counter[str] = Counter()
         self.tally = Tally()
 
     def swap(self, pipelines: Sequence[Assembled]) -> None:
         """Answer with these models from now on; pipelines and windows are the same as before."""
-        self._pipelines = {assembled.pipeline.name: assembled for assembled in pipelines}
+        self._ready = {
+            assembled.pipeline.name: _Ready(
+                self._gateway, assembled, self._max_devices, self._ready.get(assembled.pipeline.name)
+            )
+            for assembled in pipelines
+        }
 
-    def messages(self, events: Sequence[Event]) -> list[Outgoing]:
-        """What goes out for these events, in their order."""
-        answers = self._answers(events)
+    def messages(self, events: Sequence[Event], since_ns: int = 0) -> list[Outgoing]:
+        """What goes out for these events, in their order.
+
+        Parameters
+        ----------
+        events : sequence of Event
+        since_ns : int
+            When the first message of the burst was received, on the monotonic clock; 0 = not measured.
+        """
+        verdicts = self._verdicts(events)
         out: list[Outgoing] = []
+        states: list[str] = []
         for position, event in enumerate(events):
             if isinstance(event, WindowReady):
-                if (model := self._pipelines[event.pipeline].model) is None:
-                    out.append(self._write_capture(event))
+                ready = self._ready[event.pipeline]
+                if ready.json is None:
+                    out.append(self._write_capture(ready, event, states))
                 else:
-                    self._write_label(event, model, answers.get(position), out)
+                    self._write_label(ready, ready.json, event, verdicts.get(position), out, states, since_ns)
             elif isinstance(event, Gap):
                 out.append(self._write_gap(event))
             else:
                 self._log_refusal(event)
+        if states:
+            self.windows.update(states)
+            for name, ready in self._ready.items():
+                if ready.labels:
+                    self.tally.windows(name, ready.spec, ready.newest, ready.labels)
+                    ready.labels = []
         return out
 
-    def _answers(self, events: Sequence[Event]) -> dict[int, Answer]:
-        """One batched forward pass per pipeline for all windows of which enough is there."""
-        wanted: dict[str, list[tuple[int, WindowReady]]] = {}
+    def _verdicts(self, events: Sequence[Event]) -> dict[int, Verdict]:
+        """Forward passes of at most 64 windows over all windows of which enough is there, pipeline by pipeline."""
+        verdicts: dict[int, Verdict] = {}
         for position, event in enumerate(events):
             if isinstance(event, WindowReady):
-                assembled = self._pipelines[event.pipeline]
-                if assembled.model is not None and event.window.present >= assembled.pipeline.spec.min_present:
-                    wanted.setdefault(event.pipeline, []).append((position, event))
-        answers: dict[int, Answer] = {}
-        for name, ready in wanted.items():
-            model = self._pipelines[name].model
-            if model is None:
-                continue
-            started_ns = time.perf_counter_ns()
-            try:
-                found = model.run(np.stack([event.window.values for _, event in ready]))
-            except Exception as error:  # noqa: BLE001 - a window that the runtime cannot take must not end the agent
-                self._fail(name, len(ready), f"{type(error).__name__}: {error}")
-                continue
-            self.tally.inference.add((time.perf_counter_ns() - started_ns) / 1e9)
-            finite = np.isfinite(found.probabilities).all(axis=1) & np.isfinite(found.novelty)
-            if not finite.all():
-                self._fail(name, int((~finite).sum()), "finite probabilities expected, got NaN or infinity")
-            rows = zip(ready, found.probabilities.tolist(), found.novelty.tolist(), finite.tolist(), strict=True)
-            answers.update({position: (row, novelty) for (position, _), row, novelty, good in rows if good})
-        return answers
+                ready = self._ready[event.pipeline]
+                if ready.model is not None and event.window.present >= ready.spec.min_present:
+                    ready.batch[len(ready.waiting)] = event.window.values
+                    ready.waiting.append(position)
+                    if len(ready.waiting) == CHUNK_WINDOWS:
+                        self._answer(ready, verdicts)
+        for ready in self._ready.values():
+            if ready.waiting:
+                self._answer(ready, verdicts)
+        return verdicts
+
+    def _answer(self, ready: _Ready, verdicts: dict[int, Verdict]) -> None:
+        waiting, ready.waiting = ready.waiting, []
+        name, model, json = ready.assembled.pipeline.name, ready.model, ready.json
+        if model is None or json is None:
+            return
+        started_ns = time.perf_counter_ns()
+        try:
+            answers = model.run(ready.batch[: len(waiting)])
+        except Exception as error:  # noqa: BLE001 - a window that the runtime cannot take must not end the agent
+            self._fail(name, len(waiting), f"{type(error).__name__}: {error}")
+            return
+        self.tally.inference.add((time.perf_counter_ns() - started_ns) / 1e9)
+        found = json.verdicts(answers)
+        verdicts.update({at: verdict for at, verdict in zip(waiting, found, strict=True) if verdict is not None})
+        n_failed = found.count(None)
+        if n_failed:
+            self._fail(name, n_failed, "finite probabilities expected, got NaN or infinity")
 
     def _fail(self, pipeline: str, n_windows: int, problem: str) -> None:
         self.windows["failed"] += n_windows
@@ -109,41 +156,40 @@ class EventWriter:
         reason, text = f"model {pipeline}", "pipeline %s: the model does not answer %d windows: %s"
         self._limit.say(log, logging.ERROR, reason, text, pipeline, n_windows, said)
 
-    def _write_capture(self, event: WindowReady) -> Outgoing:
-        spec = self._pipelines[event.pipeline].pipeline.spec
-        capture = capture_of(spec, event.window, gateway=self._gateway, pipeline=event.pipeline, device=event.device)
-        self.windows[capture.state] += 1
-        self.tally.window(event, spec, capture.state, None, None, None)
+    def _write_capture(self, ready: _Ready, event: WindowReady, states: list[str]) -> Outgoing:
+        gateway, pipeline, device, index = self._gateway, event.pipeline, event.device, event.window.index
+        capture = capture_of(ready.spec, event.window, gateway=gateway, pipeline=pipeline, device=device)
+        states.append(capture.state)
+        ready.labels.append(None)
+        ready.newest = index
+        if self.tally.is_watched:
+            self.tally.window(event, ready.spec, (None, capture.state, None, None))
         payload = capture.model_dump_json(by_alias=True).encode()
-        return self._outgoing("capture", event.device, payload, (event.pipeline, event.device, event.window.index))
+        return self._outgoing("capture", device, payload, (pipeline, device, index))
 
-    def _write_label(self, event: WindowReady, model: Model, answer: Answer | None, out: list[Outgoing]) -> None:
-        label = label_event(
-            model.card,
-            model.digest,
-            gateway=self._gateway,
-            pipeline=event.pipeline,
-            device=event.device,
-            window=event.window,
-            probabilities=None if answer is None else answer[0],
-            novelty=None if answer is None else answer[1],
-        )
-        self.windows[label.state] += 1
-        spec = self._pipelines[event.pipeline].pipeline.spec
-        self.tally.window(event, spec, label.state, label.label, label.confidence, label.novelty)
-        payload = label.model_dump_json(by_alias=True).encode()
-        key = (event.pipeline, event.device, event.window.index)
-        out.append(self._outgoing("label", event.device, payload, key))
-        if self._is_change(event, label):
-            out.append(self._outgoing("event", event.device, payload, key))
-
-    def _is_change(self, event: WindowReady, label: LabelEvent) -> bool:
-        who, what = (event.pipeline, event.device), (label.label, label.state)
-        before = self._said.pop(who, None)
-        self._said[who] = what
-        if len(self._said) > self._max_devices:
-            self._said.popitem(last=False)
-        return before != what
+    def _write_label(  # noqa: PLR0917 - one window, its answer, and where both go
+        self,
+        ready: _Ready,
+        json: LabelJson,
+        event: WindowReady,
+        verdict: Verdict | None,
+        out: list[Outgoing],
+        states: list[str],
+        since_ns: int,
+    ) -> None:
+        pipeline, name, window = event.pipeline, event.device, event.window
+        label, state, _, confidence, novelty = verdict = verdict or json.incomplete
+        states.append(state)
+        ready.labels.append(label)
+        ready.newest = window.index
+        if self.tally.is_watched:
+            self.tally.window(event, ready.spec, (label, state, confidence, novelty))
+        device, key = json.device(name), (pipeline, name, window.index)
+        payload = json.payload(device, window, verdict)
+        out.append(Outgoing("label", device.label_topic, payload, _LABEL_RETAINED, key, since_ns=since_ns))
+        if device.said != (label, state):
+            device.said = (label, state)
+            out.append(Outgoing("event", device.event_topic, payload, _EVENT_RETAINED, key))
 
     def _write_gap(self, event: Gap) -> Outgoing:
         self.tally.gap(event.pipeline)
@@ -151,7 +197,7 @@ class EventWriter:
             gateway=self._gateway,
             device=event.device,
             pipeline=event.pipeline,
-            model=self._pipelines[event.pipeline].ref,
+            model=self._ready[event.pipeline].assembled.ref,
             first_index=event.first_index,
             last_index=event.last_index,
             start=format_timestamp(event.start_ns),
@@ -161,7 +207,7 @@ class EventWriter:
         key = (event.pipeline, event.device, event.last_index)
         return self._outgoing("gap", event.device, gap.model_dump_json(by_alias=True).encode(), key)
 
-    def _outgoing(self, route: Kind, device: str, payload: bytes, key: tuple[str, str, int]) -> Outgoing:
+    def _outgoing(self, route: Kind, device: str, payload: bytes, key: WindowKey) -> Outgoing:
         topic = topic_for(route, gateway=self._gateway, device=device)
         return Outgoing(route, topic, payload, retain=ROUTES[route].retain, key=key)
 

@@ -8,6 +8,7 @@ new workers' folders are made, as often as it takes, and it is removed at the en
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +16,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from edge_agent.config import AgentConfig
-from edge_agent.shell.state import FILE_NAME, StateFile
+from edge_agent.shell.disk_writer import DiskWriter
+from edge_agent.shell.state import FILE_NAME, LOG_NAME, StateFile
 from edge_agent.workers.share import share_of
 
 LAYOUT_FILE = "workers.json"
 HANDOVER_FILE = "handover.json"
 SCHEMA = "workers/1"
+WATERMARK_SCHEMA = "watermark/1"
 
 Watermarks = dict[str, Any]
 
@@ -122,9 +125,9 @@ class LayoutFile:
             If the disk takes no file.
         """
         n_before = n_before or 1
-        merged = merge(StateFile(old.gateway.state_dir).read() for old in every_worker(self._config, n_before))
+        merged = merge(_watermarks(old.gateway.state_dir) for old in every_worker(self._config, n_before))
         content = {"schema": SCHEMA, "before": n_before, "workers": n_workers, "pipelines": merged}
-        self._write(HANDOVER_FILE, content)
+        _write(self._folder / HANDOVER_FILE, content)
         return Handover(n_before, n_workers, merged)
 
     def carry_out(self, handover: Handover) -> None:
@@ -148,34 +151,39 @@ class LayoutFile:
                 }
                 for pipeline, kept in handover.watermarks.items()
             }
-            if not StateFile(new.gateway.state_dir).write(mine, 0.0):
-                raise OSError(f"the watermark in {new.gateway.state_dir} cannot be written")
-        self._write(LAYOUT_FILE, {"schema": SCHEMA, "workers": handover.n_workers})
+            new.gateway.state_dir.mkdir(parents=True, exist_ok=True)
+            # Without a generation: no log of an earlier run belongs to it.
+            _write(new.gateway.state_dir / FILE_NAME, {"schema": WATERMARK_SCHEMA, "pipelines": mine})
+        _write(self._folder / LAYOUT_FILE, {"schema": SCHEMA, "workers": handover.n_workers})
 
     def finish(self, n_workers: int) -> None:
-        """Forget the hand-over and the watermarks of workers that are no more; other files in their folders stay."""
+        """Forget the hand-over and the folders of workers that are no more: what they had is labelled or handed over."""
         if n_workers > 1:
-            (self._folder / FILE_NAME).unlink(missing_ok=True)
+            for name in (FILE_NAME, LOG_NAME):
+                (self._folder / name).unlink(missing_ok=True)
         for folder in self._folder.glob("w[0-9]*"):
             number = folder.name[1:]
             if number.isdigit() and (n_workers == 1 or int(number) >= n_workers):
-                (folder / FILE_NAME).unlink(missing_ok=True)
-                if not any(folder.iterdir()):
-                    folder.rmdir()
+                shutil.rmtree(folder, ignore_errors=True)
         (self._folder / HANDOVER_FILE).unlink(missing_ok=True)
 
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        beside = self._folder / f"{name}.tmp"
-        with beside.open("wb") as file:
-            file.write(orjson.dumps(content))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._folder / name)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+
+def _watermarks(folder: Path) -> Watermarks:
+    return StateFile(folder, DiskWriter()).read()
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    beside = path.with_name(f"{path.name}.tmp")
+    with beside.open("wb") as file:
+        file.write(orjson.dumps(content))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def merge(watermarks: Iterable[Watermarks]) -> Watermarks:

@@ -11,7 +11,7 @@ known before decoding:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge_agent.config import AgentConfig, PipelineConfig
 from schemas import TopicTemplate
@@ -32,6 +32,10 @@ class Share:
     by_broker : bool
         The broker hands out the topics (a shared subscription that hashes them): what comes is ours.
 
+    Attributes
+    ----------
+    by_broker : bool
+
     Examples
     --------
     >>> config = example_config("plant/{device}/v", "plant/{device}/{channel}")
@@ -45,7 +49,7 @@ class Share:
     ) -> None:
         self._n_workers = n_workers
         self._worker = worker
-        self._by_broker = by_broker
+        self.by_broker = by_broker
         self._whole = {pipelines[index].name: key for index, key in _undivided(pipelines).items()}
         self._templates = [(pipeline.name, TopicTemplate(text)) for pipeline in pipelines for text in pipeline.topics]
         self._names = {pipeline.name for pipeline in pipelines}
@@ -53,7 +57,7 @@ class Share:
 
     def takes(self, topic: str) -> bool:
         """Whether the messages of this topic are for this worker."""
-        if self._by_broker:
+        if self.by_broker:
             return True
         taken = self._taken.get(topic)
         if taken is None:
@@ -66,7 +70,7 @@ class Share:
         """Whether this worker may need the watermark of a device, by its id; False for pipelines there are no more."""
         if pipeline not in self._names:
             return False
-        return self._by_broker or self._slot(self._whole.get(pipeline, device)) == self._worker
+        return self.by_broker or self._slot(self._whole.get(pipeline, device)) == self._worker
 
     def _slot(self, key: str) -> int:
         return zlib.crc32(key.encode()) % self._n_workers
@@ -92,6 +96,12 @@ def share_of(config: AgentConfig) -> Share | None:
         return None
     by_broker = config.mqtt.shared_group_hashes_topics
     return Share(config.pipelines, gateway.workers, gateway.worker, by_broker=by_broker)
+
+
+def takes_of(config: AgentConfig) -> Callable[[str], bool] | None:
+    """Which topics the engine of this process takes; None = all."""
+    share = share_of(config)
+    return None if share is None or share.by_broker else share.takes
 
 
 def share_notes(config: AgentConfig) -> list[str]:

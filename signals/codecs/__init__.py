@@ -26,13 +26,23 @@ from schemas.mapping import JsonMapping, Mapping, ScalarMapping
 from signals.block import Block
 from signals.codecs.binary import BinaryDecoder
 from signals.codecs.json_messages import JsonDecoder
+from signals.codecs.rows import RowReader, Rows
 from signals.codecs.scalar import ScalarDecoder
 
-__all__ = ["BinaryDecoder", "Decoder", "JsonDecoder", "ScalarDecoder", "compile_decoder"]
+__all__ = ["BinaryDecoder", "Decoder", "JsonDecoder", "RowReader", "Rows", "ScalarDecoder", "compile_decoder"]
 
 
 class Decoder(Protocol):
-    """Reads the messages of one pipeline."""
+    """Reads the messages of one pipeline.
+
+    Attributes
+    ----------
+    read_rows : RowReader or None
+        The short way for the usual message; only where the topic names the device and the samples stand on the
+        grid of the model. What it gives is what ``decode`` gives.
+    """
+
+    read_rows: RowReader | None
 
     def decode(self, topic: str, payload: bytes) -> list[Block]:
         """The blocks of one message; raises DecodeError and nothing else, whatever the bytes."""

@@ -8,7 +8,8 @@ from schemas.topics import TopicTemplate
 from signals.block import DecodeError
 from signals.codecs.refusal import shown
 
-_REMEMBERED_TOPICS = 4096
+_REMEMBERED_TOPICS = 1024
+_MAX_REMEMBERED_CHARACTERS = 256
 
 
 class TopicLevels:
@@ -52,10 +53,11 @@ class TopicLevels:
         for template in self.templates:
             found = template.match(topic)
             if found is not None:
-                # A few topics repeat for ever; the bound is against a sender that invents a new one each time.
-                if len(self._known) >= _REMEMBERED_TOPICS:
-                    self._known.clear()
-                self._known[topic] = found
+                # Topics repeat for ever; the bounds are against a sender that invents a new one each time.
+                if len(topic) <= _MAX_REMEMBERED_CHARACTERS:
+                    if len(self._known) >= _REMEMBERED_TOPICS:
+                        self._known.clear()
+                    self._known[topic] = found
                 return found
         expected = ", ".join(template.text for template in self.templates)
         raise DecodeError("bad_topic", f"topic: one of {expected} expected, got {shown(topic)}")

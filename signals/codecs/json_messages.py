@@ -17,6 +17,7 @@ from signals.codecs.addressing import TopicLevels, device_of, device_problems, u
 from signals.codecs.float32 import NOT_PACKABLE, channels_with_values, nothing_present, pack_columns
 from signals.codecs.json_paths import RowPacker, Steps, compile_path, compile_pick, find
 from signals.codecs.refusal import shown
+from signals.codecs.rows import RowReader, TimeAt, read_json_rows, read_samples_or_columns
 from signals.codecs.times import TimeReader, start_ns
 
 _NOT_THE_USUAL = (struct.error, OverflowError, LookupError, TypeError)
@@ -79,6 +80,17 @@ class JsonDecoder:
         self._pick = compile_pick(wanted)
         self._pack = struct.Struct(f"={len(channels)}f").pack
         self._packer = RowPacker(wanted)
+        self.read_rows = self._row_reader(mapping, wanted, sampling_rate_hz)
+
+    def _row_reader(self, mapping: JsonMapping, wanted: list[Steps], sampling_rate_hz: float) -> RowReader | None:
+        """A reader for mappings whose samples stand on the grid as they come; None for others."""
+        time = None
+        if self._time is not None and mapping.time is not None:
+            time = TimeAt(self._time, mapping.time.unit, self._time_path, self._time_of, self._rate_hz)
+        has_own_times = mapping.time is not None and mapping.time.of == "each"
+        if has_own_times or self._device is not None or self._rate_hz != sampling_rate_hz:
+            return None
+        return read_samples_or_columns(wanted, time) if self._rows is None else read_json_rows(self._rows, wanted, time)
 
     def decode(self, topic: str, payload: bytes) -> list[Block]:
         """The block of a message; none for an empty batch. Raises DecodeError and nothing else."""

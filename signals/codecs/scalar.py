@@ -13,6 +13,7 @@ from signals.block import Block, DecodeError
 from signals.codecs.addressing import TopicLevels, device_of, device_problems, unmapped_channels
 from signals.codecs.float32 import is_float32
 from signals.codecs.refusal import shown
+from signals.codecs.rows import RowReader
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _NO_VALUE = frozenset({"", "nan", "none", "null", "unavailable", "unknown"})
@@ -61,6 +62,7 @@ class ScalarDecoder:
         self._positions = {text: (position_of[name],) for name, text in texts.items() if name in position_of}
         # The fixed channel may be one the model does not have, where other topics carry those that it has.
         self._fixed = (position_of[mapping.channel],) if mapping.channel in position_of else ()
+        self.read_rows: RowReader | None = None  # the channel stands in the topic
         self._values = {text.encode(): value for text, value in mapping.values.items()}
 
     def decode(self, topic: str, payload: bytes) -> list[Block]:

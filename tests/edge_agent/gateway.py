@@ -66,7 +66,10 @@ time = {{ path = "t", unit = "ms" }}
 class AgentProcess:
     """``edge-agent run`` as its own process; its log goes to a file beside the configuration."""
 
-    def __init__(self, config: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, config: Path, *arguments: str, environment: dict[str, str] | None = None, module: str = "edge_agent"
+    ) -> None:
+        self._module = module
         self._config = config
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
@@ -87,7 +90,7 @@ class AgentProcess:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self._config), *self._arguments]
+        command = [sys.executable, "-m", self._module, "run", "--config", str(self._config), *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stderr=log, stdout=log, env=self._environment)
         return self

@@ -27,8 +27,8 @@ from schemas.card import encode_golden_values
 CLASSES = ["low", "high"]
 
 
-def build_graph(n_channels: int, window_length: int) -> ModelProto:
-    """The graph without a card."""
+def build_graph(n_channels: int, window_length: int, *, by_place: bool = False) -> ModelProto:
+    """The graph without a card; ``by_place`` = each place of the window has a weight, so that no two may be swapped."""
     weights = np.zeros((n_channels, 2), dtype=np.float32)
     weights[0] = [-4.0, 4.0]
     constants = {
@@ -37,10 +37,15 @@ def build_graph(n_channels: int, window_length: int) -> ModelProto:
         "bias": np.zeros(2, dtype=np.float32),
         "ten": np.full((), 10.0, dtype=np.float32),
     }
+    weighted = []
+    if by_place:
+        constants["places"] = np.linspace(0.5, 1.5, window_length, dtype=np.float32).reshape(1, 1, -1)
+        weighted = [helper.make_node("Mul", ["filled", "places"], ["weighted"])]
     nodes = [
         helper.make_node("IsNaN", ["window"], ["missing"]),
         helper.make_node("Where", ["missing", "zero", "window"], ["filled"]),
-        helper.make_node("ReduceMean", ["filled"], ["mean"], axes=[2], keepdims=0),
+        *weighted,
+        helper.make_node("ReduceMean", ["weighted" if by_place else "filled"], ["mean"], axes=[2], keepdims=0),
         helper.make_node("Gemm", ["mean", "weights", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
         helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
@@ -69,11 +74,12 @@ def build_model(
     *,
     window_length: int = 10,
     hop_length: int = 5,
+    by_place: bool = False,
     change: Callable[[ModelProto], None] | None = None,
     **card_facts: Any,
 ) -> bytes:
     """The bytes of a whole model file; ``change`` may spoil the graph, ``card_facts`` replace fields of the card."""
-    model = build_graph(len(channels), window_length)
+    model = build_graph(len(channels), window_length, by_place=by_place)
     golden = []
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for level in (-1.0, 1.0):

@@ -36,7 +36,7 @@ def watch(event, arguments):
         mode, flags = arguments[1] or "", arguments[2] or 0
         if set(mode) & set("wax+") or flags & WRITING:
             os.write(seen, (os.path.abspath(os.fsdecode(arguments[0])) + chr(10)).encode())
-    elif event in CHANGES:
+    elif event in CHANGES and not isinstance(arguments[0], int):
         os.write(seen, (os.path.abspath(os.fsdecode(arguments[0])) + chr(10)).encode())
 seen = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 sys.addaudithook(watch)
