@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.engine.deadlines import Deadlines
@@ -38,6 +38,7 @@ class EngineCounters:
     devices_of: dict[str, int] = field(default_factory=dict)
     gaps: int = 0
     evicted: int = 0
+    of_others: int = 0
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""
@@ -62,6 +63,8 @@ class Engine:
         Larger payloads are refused before decoding.
     resume : Resume or None
         What :meth:`resume_state` of an earlier run gave.
+    takes : function of a topic, or None
+        Whether its messages are ours; what other workers take is left undecoded. None = all are.
     """
 
     def __init__(
@@ -71,7 +74,10 @@ class Engine:
         max_devices: int = 10_000,
         max_payload_bytes: int = 65_536,
         resume: Resume | None = None,
+        takes: Callable[[str], bool] | None = None,
     ) -> None:
+        self._takes = takes
+        self._foreign: set[bytes] = set()
         self.counters = EngineCounters()
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
         self.counters.messages_of = dict.fromkeys(self._pipelines, 0)
@@ -246,11 +252,20 @@ class Engine:
         return known.account if known is not None else self._earlier.get(key) or self._forgotten.get(key)
 
     def _match(self, topic: bytes, events: list[Event]) -> Route | None:
-        """The routes of a topic; a refusal among the events where there are none."""
+        """The routes of a topic; a refusal among the events where there are none, nothing where others take it."""
+        if topic in self._foreign:
+            self._leave()
+            return None
         try:
             text = topic.decode()
         except UnicodeDecodeError:
             events.append(self._reject(_text(topic), None, "bad_topic", "a topic in UTF-8 expected"))
+            return None
+        if self._takes is not None and not self._takes(text):
+            if len(self._foreign) >= self._max_known_topics:
+                self._foreign.clear()
+            self._foreign.add(topic)
+            self._leave()
             return None
         matching = {
             pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None
@@ -265,6 +280,11 @@ class Engine:
                 self._routes.clear()
             self._routes[topic] = route
         return route
+
+    def _leave(self) -> None:
+        """It is another worker's: it is counted there, owes nothing here, and is acknowledged in its turn."""
+        self.counters.messages -= 1
+        self.counters.of_others += 1
 
     def _reject(self, topic: str, pipeline: str | None, reason: str, detail: str) -> Rejected:
         self.counters.reject(reason)

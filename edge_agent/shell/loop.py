@@ -39,6 +39,7 @@ from edge_agent.shell.self_test import SelfTest
 from edge_agent.shell.service import Reloads, Service
 from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
+from edge_agent.workers.share import takes_of
 from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, PipelineMetrics, format_timestamp, topic_for
 from schemas.topics import BROKER_DROPPED
 
@@ -99,6 +100,7 @@ class Agent:
             max_devices=config.limits.devices,
             max_payload_bytes=config.limits.payload_bytes,
             resume=self._disk.state.read(),
+            takes=takes_of(config),
         )
         self._barrier_topic = self._topic("barrier")
         self._barrier_topic_bytes = self._barrier_topic.encode()
@@ -129,6 +131,7 @@ class Agent:
         self._next_metrics_s = self._started_s + config.status.metrics_interval_s
         self._is_stopping = False
         self._successor: AgentConfig | None = None
+        self._is_kept = False
 
     @property
     def config(self) -> AgentConfig:
@@ -192,6 +195,24 @@ class Agent:
         while not self._is_stopping and self._successor is None:
             self._turn(_WAIT_S)
         return self._end()
+
+    def drain(self) -> int:
+        """Label what the session holds, close every window, and end; 0 = the broker accepted all of it.
+
+        For a session whose devices go to others: what is open is labelled with the samples that are there. 1 = a signal
+        came first; what was not accepted is not acknowledged either.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        while not self._is_stopping and not self._barrier.has_echoed:
+            self._turn(_WAIT_S)
+        if not self._is_stopping:
+            self._outbox.put_all(self._writer.messages(self._engine.flush(), 0))
+        while not self._is_stopping and (self._engine.n_owed or self._outbox.waiting):
+            self._turn(_WAIT_S, takes_messages=False)
+        is_drained = not self._engine.n_owed and not self._outbox.waiting and self._barrier.has_echoed
+        self._end()
+        return int(not (is_drained and self._is_kept))
 
     def stop(self) -> None:
         """End in good order after this turn; may be called by a signal handler."""
@@ -458,7 +479,10 @@ class Agent:
     # ------------------------------------------------------------------ what the agent says of itself
 
     def _topic(self, route: str) -> str:
-        return topic_for(route, gateway=self._config.gateway.id)
+        gateway = self._config.gateway
+        if gateway.worker is not None and f"worker_{route}" in ROUTES:
+            return topic_for(f"worker_{route}", gateway=gateway.id, worker=gateway.worker)
+        return topic_for(route, gateway=gateway.id)
 
     def _say(self, route: str, payload: str) -> None:
         message = Outgoing("status", self._topic(route), payload.encode(), retain=ROUTES[route].retain)
@@ -505,6 +529,7 @@ class Agent:
             devices_evicted=counters.evicted,
             unacknowledged=len(self._owed),
             acknowledged_early=self._owed.early,
+            messages_of_others=counters.of_others,
             reconnects=max(0, self._epoch - 1),
             connected=self._link.is_connected,
             outbox=outbox.waiting,
@@ -550,6 +575,7 @@ class Agent:
         is_drained = (self._disk.close_stores(_DISK_S) and self._disk.spool is not None) or is_drained
         self._keep_account(now_s)
         is_drained = self._disk.state.close(self._engine.resume_state, self._owed.next_number, _DISK_S) and is_drained
+        self._is_kept = is_drained
         self._keep_account(now_s)
         if self._link.is_connected:
             self._publish_metrics(now_s)

@@ -21,6 +21,7 @@ from itertools import count
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -320,12 +321,16 @@ class MqttLink:
         if filters and self.is_connected:
             self._client.unsubscribe(filters)
 
-    def close(self, deadline_s: float) -> None:
-        """Disconnect in good order; the session stays at the broker, the last will is not sent."""
+    def close(self, deadline_s: float, *, ends_session: bool = False) -> None:
+        """Disconnect in good order; the session stays at the broker unless it is to end; the last will is not sent."""
         self._is_closing = True
         self.flush()
         if self._client.socket() is not None:
-            self._client.disconnect()
+            properties = None
+            if ends_session and self.protocol == "5":
+                properties = Properties(PacketTypes.DISCONNECT)
+                properties.SessionExpiryInterval = 0
+            self._client.disconnect(properties=properties)
         while self._client.socket() is not None and time.monotonic() < deadline_s:
             self.turn(0.05)
         if (left := self._client.socket()) is not None:
