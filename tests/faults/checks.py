@@ -92,7 +92,6 @@ def struck_all_points(outcome: Outcome) -> str | None:
 def broker_dropped(outcome: Outcome) -> str | None:
     """The broker did drop, and labels or gaps miss samples for it."""
     dropped = outcome.site.testimony.broker_dropped
-    outcome.notes["dropped by the broker"] = dropped
     if not dropped:
         return "messages dropped by the broker expected, got 0: the fault was not injected"
     if not outcome.verdict.partial + outcome.verdict.declared:

@@ -22,7 +22,7 @@ FILTERS = (
     "telltale/v1/+/metrics",
     "telltale/v1/+/info",
     "telltale/v1/+/availability",
-    "telltale/v1/+/alarms",
+    "telltale/v1/+/alarm",
 )
 DROPPED = "$SYS/broker/publish/messages/dropped"
 """What mosquitto counts as dropped since it started."""

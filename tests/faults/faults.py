@@ -26,7 +26,7 @@ Span = tuple[float, float]
 
 _EARLY_SHARE = 0.2
 _RELOAD_S = 0.6
-_POINT_DEADLINE_S = 30.0
+_POINT_DEADLINE_S = 60.0
 _POLL_S = 0.02
 
 
@@ -349,8 +349,9 @@ class FullBrokerDisk(FullDisk):
     def inject(self, site: Site, chance: random.Random) -> None:
         """Fill, agent away, kill the broker, free, start both."""
         self.fill()
-        site.agent.kill()
         time.sleep(chance.uniform(*self._for_s))
+        site.agent.kill()
+        time.sleep(chance.uniform(1.0, 3.0))
         site.broker.kill()
         self.stop(site)
         site.broker.start()

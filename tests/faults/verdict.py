@@ -71,7 +71,9 @@ class Witness:
     infos: list[dict[str, Any]] = field(default_factory=list)
     broker_dropped: int = 0
     n_labels: int = 0
+    newest: int = 0
     n_contradictions: int = 0
+    _dropped_before: int = 0
     _at: int = 0
     _rest: bytes = b""
 
@@ -107,19 +109,22 @@ class Witness:
             self.gap_reasons[said["reason"]] += 1
         elif leaf == "metrics":
             self.metrics.append(said)
-        elif leaf == "alarms":
+        elif leaf == "alarm":
             self.alarms.append(said)
         elif leaf == "info":
             self.infos.append(said)
         elif leaf == "availability":
             self.births.append(said["state"])
         elif leaf == "dropped":
-            self.broker_dropped = max(self.broker_dropped, int(said))
+            count = int(said)  # since the broker started: a lower one is that of another start
+            self.broker_dropped += count - self._dropped_before if count >= self._dropped_before else count
+            self._dropped_before = count
 
     def _take_label(self, label: dict[str, Any]) -> None:
         window = (self.plant.number(label["device"]), int(label["window"]["index"]))
         n_samples = int(label["window"]["n_samples"])
         self.n_labels += 1
+        self.newest = max(self.newest, window[1])
         self.samples[window] = max(n_samples, self.samples.get(window, 0))
         if n_samples < self.plant.window_length:
             return
