@@ -128,8 +128,9 @@ def test_nothing_is_lost_silently_while_the_number_of_workers_changes(broker: Mo
         with running_plant(broker.port, 8) as publisher:
             run_in_turn(consumer, config, 2, 3, 1)
         expected = covered_windows(publisher.accepted)
+        n_states = len(states(consumer))
         with AgentProcess(config) as agent:
-            wait_until(lambda: "connected to" in agent.log, "a start")
+            wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
             wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
             assert agent.stop() == 0
         labels = consumer.labels()
@@ -169,8 +170,9 @@ def test_a_hand_over_that_was_cut_off_is_begun_again_or_finished(broker: Mosquit
                 (tmp_path / "state/workers.json").write_text(json.dumps({"schema": "workers/1", "workers": 2}))
             run_in_turn(consumer, config, 3)
         expected = covered_windows(publisher.accepted)
+        n_states = len(states(consumer))
         with AgentProcess(config, "--workers", "3") as agent:
-            wait_until(lambda: "connected to" in agent.log, "a start")
+            wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
             wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
             assert agent.stop() == 0
         assert len(expected) > 100
