@@ -281,8 +281,7 @@ class Outbox:
 
     def topic_of(self, mid: int) -> str | None:
         """Topic of a message in flight; None where the identifier is not ours."""
-        message = self._in_flight.get(mid)
-        return None if message is None else message.topic
+        return message.topic if (message := self._in_flight.get(mid)) is not None else None
 
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
@@ -449,10 +448,8 @@ class Outbox:
     def _accept(self, message: Outgoing, now_s: float) -> None:
         kind = message.kind
         if kind in _AWAITED:
-            if kind == "label":
-                self.accepted += 1
-            else:
-                self.captured += 1
+            self.accepted += kind == "label"
+            self.captured += kind == "capture"
             if self._held.has_topics:
                 self._release_held(message.topic)
         if kind not in _UNKEPT:
@@ -479,9 +476,11 @@ class Outbox:
             self.settled.append(key)
 
     def _hold(self, message: Outgoing, now_s: float, *, patient: bool) -> None:
-        given_up = self._held.hold(message, now_s, patient=patient)
-        if given_up is not None:
-            self.give_up(message, given_up)
+        refused = self._held.hold(message, now_s, patient=patient)
+        if refused == "no_subscriber":
+            self.give_up(message, "no_subscriber")
+        elif refused == "outbox_full":
+            self.give_up(message, "outbox_full")
         elif len(self._held) > self._limit * _WAITING_FACTOR:
             self._has_overflowed = True
             self._overflow(self._held.pop_oldest())
