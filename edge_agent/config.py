@@ -288,10 +288,15 @@ class AgentConfig(ConfigContract):
         return self.mqtt.client_id or f"edge-agent-{self.gateway.id}"
 
     def filters(self) -> list[str]:
-        """Topic filters of all pipelines, each once, in the order of the file."""
-        return list(
+        """Topic filters of all pipelines, each once, in the order of the file; without those that another one covers.
+
+        A broker may deliver a message once for each filter that matches it (MQTT 5.0, section 3.3.4): a stream without
+        times would count its samples twice.
+        """
+        found = list(
             dict.fromkeys(TopicTemplate(topic).filter for pipeline in self.pipelines for topic in pipeline.topics)
         )
+        return [text for text in found if not any(other != text and _covers(other, text) for other in found)]
 
     def digest_source(self) -> str:
         """The whole configuration as canonical JSON; it holds no secret, only the paths of their files."""
@@ -300,7 +305,10 @@ class AgentConfig(ConfigContract):
     def problems(self) -> list[str]:
         """What pydantic cannot see: names given twice, topics that would feed the agent its own words."""
         found = []
-        if self.delivery.mode == "journal" and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes:
+        if (
+            self.delivery.mode == "journal"
+            and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes
+        ):
             found.append(
                 f"delivery.journal_bytes: at least {_JOURNAL_PAYLOADS} times limits.payload_bytes "
                 f"({_JOURNAL_PAYLOADS * self.limits.payload_bytes}) expected, got {self.delivery.journal_bytes}"
@@ -327,3 +335,22 @@ class AgentConfig(ConfigContract):
             if template.match(topic) is not None:
                 return topic
         return None
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether every topic of one filter matches the other as well.
+
+    Examples
+    --------
+    >>> _covers("plant/#", "plant/+/v"), _covers("plant/+/v", "plant/a/v"), _covers("plant/+/v", "plant/#")
+    (True, True, False)
+    """
+    wide_levels, narrow_levels = wide.split("/"), narrow.split("/")
+    for position, level in enumerate(wide_levels):
+        if level == "#":
+            return True
+        if position >= len(narrow_levels) or narrow_levels[position] == "#":
+            return False
+        if level not in {"+", narrow_levels[position]}:
+            return False
+    return len(wide_levels) == len(narrow_levels)
