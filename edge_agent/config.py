@@ -39,6 +39,12 @@ class GatewayConfig(ConfigContract):
     watch_dirs: list[Path] = Field(
         default=[], description="other folders whose disk must not fill up: a broker's store on the same machine"
     )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="processes that share the devices; 1 = one process, without a supervisor"
+    )
+    worker: int | None = Field(
+        default=None, ge=0, le=63, description="which of them this process is: set by the supervisor, not by hand"
+    )
 
 
 class MqttConfig(ConfigContract):
@@ -79,6 +85,11 @@ class MqttConfig(ConfigContract):
     )
     reconnect_max_s: float = Field(
         default=30.0, gt=0.0, le=3600.0, description="upper bound of the jittered reconnect delay"
+    )
+
+    shared_group_hashes_topics: bool = Field(
+        default=False,
+        description="with workers: the broker gives all messages of a topic to one member of a shared subscription",
     )
 
     @model_validator(mode="after")
@@ -291,12 +302,15 @@ class AgentConfig(ConfigContract):
         """Topic filters of all pipelines, each once, in the order of the file; without those that another one covers.
 
         A broker may deliver a message once for each filter that matches it (MQTT 5.0, section 3.3.4): a stream without
-        times would count its samples twice.
+        times would count its samples twice. Shared where the broker divides them.
         """
         found = list(
             dict.fromkeys(TopicTemplate(topic).filter for pipeline in self.pipelines for topic in pipeline.topics)
         )
-        return [text for text in found if not any(other != text and _covers(other, text) for other in found)]
+        filters = [text for text in found if not any(other != text and _covers(other, text) for other in found)]
+        if self.gateway.worker is None or not self.mqtt.shared_group_hashes_topics:
+            return filters
+        return [f"$share/edge-agent-{self.gateway.id}/{text}" for text in filters]
 
     def digest_source(self) -> str:
         """The whole configuration as canonical JSON; it holds no secret, only the paths of their files."""
@@ -331,7 +345,8 @@ class AgentConfig(ConfigContract):
         template = TopicTemplate(text)
         for name, route in ROUTES.items():
             device = _FOREIGN_DEVICE if "{device}" in route.template else None
-            topic = topic_for(name, gateway=self.gateway.id, device=device)
+            worker = 0 if "{worker}" in route.template else None
+            topic = topic_for(name, gateway=self.gateway.id, device=device, worker=worker)
             if template.match(topic) is not None:
                 return topic
         return None

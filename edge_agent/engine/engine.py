@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.engine.deadlines import Deadlines
@@ -38,6 +38,7 @@ class EngineCounters:
     devices_of: dict[str, int] = field(default_factory=dict)
     gaps: int = 0
     evicted: int = 0
+    of_others: int = 0
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""
@@ -62,6 +63,8 @@ class Engine:
         Larger payloads are refused before decoding.
     resume : Resume or None
         What :meth:`resume_state` of an earlier run gave.
+    takes : function of a topic, or None
+        Whether its messages are ours; what other workers take is left undecoded. None = all are.
     """
 
     def __init__(
@@ -71,7 +74,10 @@ class Engine:
         max_devices: int = 10_000,
         max_payload_bytes: int = 65_536,
         resume: Resume | None = None,
+        takes: Callable[[str], bool] | None = None,
     ) -> None:
+        self._takes = takes
+        self._foreign: set[bytes] = set()
         self.counters = EngineCounters()
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
         self.counters.messages_of = dict.fromkeys(self._pipelines, 0)
@@ -86,6 +92,7 @@ class Engine:
         self._max_payload_bytes = max_payload_bytes
         self._max_known_topics = 1024 + _KNOWN_TOPICS_PER_DEVICE * max_devices
         self._earlier: OrderedDict[DeviceKey, Account] = OrderedDict(read_resume(resume or {}, self._pipelines))
+        self._forgotten: dict[DeviceKey, Account] = {}  # until what they owe is settled
         self._moved: dict[DeviceKey, Account] = {}
 
     @property
@@ -192,8 +199,7 @@ class Engine:
     def accepted(self, pipeline: str, device: str, index: int) -> None:
         """The broker accepted the label of a window, or the declaration of a gap that ends with it."""
         key = (pipeline, device)
-        known = self._devices.get(key)
-        account = self._earlier.get(key) if known is None else known.account
+        account = self._account(key)
         if account is None:
             return
         first = account.first_of_gap(index)
@@ -203,6 +209,8 @@ class Engine:
             self._ledger.settle_range(account, first, index)
         if account.accepted(index):
             self._moved[key] = account
+        if self._forgotten and account.owed is None:
+            self._forgotten.pop(key, None)
 
     def accepted_many(self, keys: Iterable[tuple[str, str, int]]) -> None:
         """``accepted`` for many; keys may repeat or be unknown."""
@@ -233,21 +241,35 @@ class Engine:
         for pipeline, told in changes.items():
             for identity in told["devices"]:
                 key = (pipeline, identity)
-                known = self._devices.get(key)
-                account = self._earlier.get(key) if known is None else known.account
+                account = self._account(key)
                 if account is not None:
                     self._moved[key] = account
 
     # ------------------------------------------------------------------ inside
 
+    def _account(self, key: DeviceKey) -> Account | None:
+        known = self._devices.get(key)
+        return known.account if known is not None else self._earlier.get(key) or self._forgotten.get(key)
+
     def _match(self, topic: bytes, events: list[Event]) -> Route | None:
-        """The routes of a topic; a refusal among the events where there are none."""
+        """The routes of a topic; a refusal among the events where there are none, nothing where others take it."""
+        if topic in self._foreign:
+            self._leave()
+            return None
         try:
             text = topic.decode()
         except UnicodeDecodeError:
             events.append(self._reject(_text(topic), None, "bad_topic", "a topic in UTF-8 expected"))
             return None
-        matching = {pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None}
+        if self._takes is not None and not self._takes(text):
+            if len(self._foreign) >= self._max_known_topics:
+                self._foreign.clear()
+            self._foreign.add(topic)
+            self._leave()
+            return None
+        matching = {
+            pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None
+        }
         route: Route | None = None
         for pipeline in reversed(matching.values()):
             route = Route(pipeline, also=route)
@@ -258,6 +280,11 @@ class Engine:
                 self._routes.clear()
             self._routes[topic] = route
         return route
+
+    def _leave(self) -> None:
+        """It is another worker's: it is counted there, owes nothing here, and is acknowledged in its turn."""
+        self.counters.messages -= 1
+        self.counters.of_others += 1
 
     def _reject(self, topic: str, pipeline: str | None, reason: str, detail: str) -> Rejected:
         self.counters.reject(reason)
@@ -304,9 +331,9 @@ class Engine:
         return device
 
     def _admit(self, key: DeviceKey, name: str, pipeline: Pipeline, events: list[Event]) -> Device:
+        account = self._earlier.pop(key, None) or self._forgotten.pop(key, None) or Account()
         if len(self._devices) >= self._max_devices:
             self._evict(events)
-        account = self._earlier.pop(key, None) or Account()
         windows = DeviceWindows(
             pipeline.spec, account.said_through, account.carry, self.counters.samples, self._touched
         )
@@ -328,7 +355,9 @@ class Engine:
         if account.said_through is not None:
             self._earlier[key] = account
             if len(self._earlier) > self._max_devices:
-                self._earlier.popitem(last=False)
+                oldest, forgotten = self._earlier.popitem(last=False)
+                if forgotten.owed is not None:
+                    self._forgotten[oldest] = forgotten
 
     def _report(self, device: Device, closed: Sequence[Closed], events: list[Event], number: int | None = None) -> None:
         key, account, windows = device.key, device.account, device.windows

@@ -56,7 +56,7 @@ class FastClient(_RememberingClient):
     """paho's client with a fast way in and out: 64 KiB of the socket at a time, whole packets taken out at once.
 
     paho reads single bytes, builds several objects for each message and a lock for each label, most of the cost of a
-    message at the gateway. Here PUBLISH and PUBACK packets of ours are read and written as bytes; all other packets, and
+    message at the gateway. Here PUBLISH and PUBACK packets are read and written as bytes; all other packets, and
     whatever is malformed, go paho's way: connecting, subscribing, keep-alive and errors stay its own. What is written
     goes through paho's queue, never beside it, so that it cannot stand inside a half-written packet. The fast way uses
     private names of paho; where paho is of another series, or one of them is missing, stock paho is used
@@ -105,7 +105,7 @@ class FastClient(_RememberingClient):
             return False
         except OSError:
             piece = b""
-        self._ahead, self._at = self._ahead[self._at :] + piece, 0
+        self._ahead, self._at = self._ahead[self._at :] + piece if self._at < len(self._ahead) else piece, 0
         self._is_drained = len(piece) < READ_AHEAD_BYTES
         self._is_over = not piece
         with self._msgtime_mutex:

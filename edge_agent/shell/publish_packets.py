@@ -29,7 +29,7 @@ _TWO_VARINT_BYTES = 16_384
 _PUBACK_OF_SUCCESS = 0x4002_0000
 
 
-def read_packets(
+def read_packets(  # noqa: C901, PLR0912 - one pass over the bytes; each branch is a field of section 3.3 or 3.4
     data: bytes, at: int, packets: list[Packet], accepted: list[int], refused: list[tuple[int, int]], *, is_5: bool
 ) -> int:
     """Take out the PUBLISH and PUBACK packets that stand whole from ``at`` on; the position behind the last of them.
@@ -199,13 +199,8 @@ def topic_field(topic: str) -> bytes:
     return len(raw).to_bytes(2) + raw
 
 
-def publish_parts(  # noqa: PLR0917 - the fields of one packet, in its order
-    topic: bytes,
-    payload: bytes,
-    mid: int,
-    retain: bool,
-    is_dup: bool,
-    is_5: bool,  # noqa: FBT001
+def publish_parts(
+    topic: bytes, payload: bytes, mid: int, *, retain: bool, is_dup: bool, is_5: bool
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """A PUBLISH in four pieces to be joined: fixed header, topic, identifier with empty properties, payload.
 
@@ -220,7 +215,7 @@ def publish_parts(  # noqa: PLR0917 - the fields of one packet, in its order
 
     Examples
     --------
-    >>> b"".join(publish_parts(topic_field("a"), b"*", 7, True, False, True)).hex(" ")
+    >>> b"".join(publish_parts(topic_field("a"), b"*", 7, retain=True, is_dup=False, is_5=True)).hex(" ")
     '33 07 00 01 61 00 07 00 2a'
     """
     first = _PUBLISH | retain | (_QOS_1 if mid else 0) | (_DUP if is_dup else 0)

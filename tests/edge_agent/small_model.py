@@ -27,10 +27,10 @@ from schemas.card import encode_golden_values
 CLASSES = ["low", "high"]
 
 
-def build_graph(n_channels: int, window_length: int, *, by_place: bool = False) -> ModelProto:
+def build_graph(n_channels: int, window_length: int, *, by_place: bool = False, gain: float = 4.0) -> ModelProto:
     """The graph without a card; ``by_place`` = each place of the window has a weight, so that no two may be swapped."""
     weights = np.zeros((n_channels, 2), dtype=np.float32)
-    weights[0] = [-4.0, 4.0]
+    weights[0] = [-gain, gain]
     constants = {
         "zero": np.zeros((), dtype=np.float32),
         "weights": weights,
@@ -75,11 +75,12 @@ def build_model(
     window_length: int = 10,
     hop_length: int = 5,
     by_place: bool = False,
+    gain: float = 4.0,
     change: Callable[[ModelProto], None] | None = None,
     **card_facts: Any,
 ) -> bytes:
     """The bytes of a whole model file; ``change`` may spoil the graph, ``card_facts`` replace fields of the card."""
-    model = build_graph(len(channels), window_length, by_place=by_place)
+    model = build_graph(len(channels), window_length, by_place=by_place, gain=gain)
     golden = []
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for level in (-1.0, 1.0):

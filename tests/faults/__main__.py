@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults.report import line_of, table, write_results
+from tests.faults.report import cells, line_of, table, write_results, write_rows
 from tests.faults.rows import BY_NUMBER, ROWS
 from tests.faults.runner import Result, run_row
 from tests.faults.soak import soak
@@ -50,10 +50,10 @@ def main() -> int:
             results.append(result)
             has_failed = has_failed or bool(result.failures)
             say(line_of(result))
+            if arguments.write:
+                write_rows([result], [row.number for row in ROWS])
     if results:
-        say(f"\n{table(results)}")
-        if arguments.write:
-            write_results("rows", table(results))
+        say(f"\n{table([cells(result) for result in results])}")
     return int(has_failed)
 
 

@@ -7,9 +7,8 @@ import orjson
 import psutil
 
 from tests.faults.faults import KillAtPoints, MuteDevice
-from tests.faults.launcher import POINTS
 from tests.faults.runner import Outcome
-from tests.faults.site import DEADLINE_S
+from tests.faults.site import DEADLINE_S, AgentError
 from tests.faults.verdict import read_accepted
 
 _LEAST_WINDOWS = 50
@@ -86,14 +85,13 @@ def struck_all_points(outcome: Outcome) -> str | None:
     fault = outcome.fault
     assert isinstance(fault, KillAtPoints)
     outcome.notes["points"] = len(set(fault.struck))
-    missing = set(list(POINTS)[: outcome.injections]) - set(fault.struck)
+    missing = set(fault.points[: outcome.injections]) - set(fault.struck)
     return f"points never reached: {sorted(missing)}" if missing else None
 
 
 def broker_dropped(outcome: Outcome) -> str | None:
     """The broker did drop, and labels or gaps miss samples for it."""
     dropped = outcome.site.testimony.broker_dropped
-    outcome.notes["dropped by the broker"] = dropped
     if not dropped:
         return "messages dropped by the broker expected, got 0: the fault was not injected"
     if not outcome.verdict.partial + outcome.verdict.declared:
@@ -137,11 +135,38 @@ def muted_closed(outcome: Outcome) -> str | None:
     return f"devices whose last window was never closed: {sorted(set(fault.muted) - short)}"
 
 
+def runs_the_file(outcome: Outcome) -> str | None:
+    """The agent ends with the model whose file is in its place."""
+    try:
+        outcome.site.wait_for_model(outcome.site.digest)
+    except AgentError as error:
+        return " ".join(str(error).split())
+    outcome.notes["models"] = len({digest for _, _, digest in outcome.site.testimony.answers})
+    return None
+
+
+def alarmed(outcome: Outcome) -> str | None:
+    """An alarm said that a disk is full or cannot be written, and it was taken back when that was over."""
+    site = outcome.site
+    until_s = time.monotonic() + _DRAIN_S
+    while site.testimony.alarms and site.testimony.alarms[-1]["alarms"] and time.monotonic() < until_s:
+        time.sleep(_POLL_S)
+        site.testimony.read()
+    codes = {alarm["code"] for said in site.testimony.alarms for alarm in said["alarms"]}
+    outcome.notes["alarms"] = ", ".join(sorted(codes)) or "none"
+    if not any(code.startswith("disk") for code in codes):
+        return f"an alarm about the disk expected, got {sorted(codes)}"
+    left = site.testimony.alarms[-1]["alarms"]
+    return f"no alarm at the end expected, got {left}" if left else None
+
+
 def state_readable(outcome: Outcome) -> str | None:
     """The watermark is whole JSON."""
     path = outcome.site.state / "watermark.json"
     try:
         orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
+    except FileNotFoundError:
+        return None  # it never came to one: that is sound
+    except orjson.JSONDecodeError as error:
         return f"{path.name}: whole JSON expected, got {error}"
     return None

@@ -17,7 +17,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
-from tests.faults.launcher import POINTS
+from tests.faults.launcher import JOURNAL_POINTS, POINTS, RELOAD_POINTS
 from tests.faults.proxy import Mode
 from tests.faults.site import AgentError, Site
 
@@ -25,7 +25,8 @@ Span = tuple[float, float]
 """Seconds, from ... to."""
 
 _EARLY_SHARE = 0.2
-_POINT_DEADLINE_S = 30.0
+_RELOAD_S = 0.6
+_POINT_DEADLINE_S = 60.0
 _POLL_S = 0.02
 
 
@@ -180,7 +181,7 @@ class ResetLink(_Once):
 class KillAtPoints(_Once):
     """The agent kills itself at one named point of its loop after the other, at a call drawn for each."""
 
-    points: Sequence[str] = tuple(POINTS)
+    points: Sequence[str] = tuple(name for name in POINTS if name not in JOURNAL_POINTS)
     struck: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -191,7 +192,13 @@ class KillAtPoints(_Once):
         """Start the agent with the order to die there; when it has, start it without."""
         name = next(self._next)
         site.agent.kill()
+        if name in RELOAD_POINTS:
+            site.install_model(1)
         site.start_agent({"kill": {"point": name, "call": chance.randint(1, POINTS[name].spread)}})
+        if name in RELOAD_POINTS:
+            site.wait_for_agent()
+            site.install_model(2)
+            os.kill(site.agent.pid, signal.SIGHUP)
         until_s = time.monotonic() + _POINT_DEADLINE_S
         while site.agent.is_running:
             if time.monotonic() > until_s:
@@ -200,6 +207,27 @@ class KillAtPoints(_Once):
         self.struck.append(name)
         site.start_agent()
         site.wait_for_agent()
+
+
+@dataclass
+class SwapModel(_Once):
+    """Another model file is installed and the agent told (SIGHUP); more often than not it is killed at it."""
+
+    kill_share: float = 0.8
+    _version: int = 1
+
+    def inject(self, site: Site, chance: random.Random) -> None:
+        """Install, tell, and kill within the time that a reload takes; or wait until it runs."""
+        self._version += 1
+        digest = site.install_model(self._version)
+        os.kill(site.agent.pid, signal.SIGHUP)
+        if chance.random() < self.kill_share:
+            time.sleep(chance.uniform(0.0, _RELOAD_S))
+            site.agent.kill()
+            site.start_agent()
+            site.wait_for_agent()
+        else:
+            site.wait_for_model(digest)
 
 
 @dataclass
@@ -243,6 +271,23 @@ class AgentAway(_Once):
         site.agent.kill()
         time.sleep(chance.uniform(*self.for_s))
         site.start_agent()
+        site.wait_for_agent()
+
+
+@dataclass
+class BrokerAway(_Once):
+    """The broker ends in good order and stays away; the agent, which holds labels for it, is killed meanwhile."""
+
+    for_s: Span
+
+    def inject(self, site: Site, chance: random.Random) -> None:
+        """Broker away, agent killed and started, broker back."""
+        site.broker.stop()
+        time.sleep(chance.uniform(*self.for_s) / 2)
+        site.agent.kill()
+        site.start_agent()
+        time.sleep(chance.uniform(*self.for_s) / 2)
+        site.broker.start()
         site.wait_for_agent()
 
 
@@ -304,8 +349,9 @@ class FullBrokerDisk(FullDisk):
     def inject(self, site: Site, chance: random.Random) -> None:
         """Fill, agent away, kill the broker, free, start both."""
         self.fill()
-        site.agent.kill()
         time.sleep(chance.uniform(*self._for_s))
+        site.agent.kill()
+        time.sleep(chance.uniform(1.0, 3.0))
         site.broker.kill()
         self.stop(site)
         site.broker.start()

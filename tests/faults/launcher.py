@@ -13,8 +13,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 Counts = Callable[[tuple[Any, ...], Any], bool]
@@ -43,11 +43,11 @@ class Point(NamedTuple):
     counts: Counts = lambda arguments, result: True
 
 
-def _is_label(arguments: tuple[Any, ...], _result: object) -> bool:
-    return any(isinstance(argument, str) and argument.endswith("/label") for argument in arguments)
+def _has_label(arguments: tuple[Any, ...], _result: object) -> bool:
+    return any(message.kind == "label" for message in arguments[1])
 
 
-def _has_mids(arguments: tuple[Any, ...], _result: object) -> bool:
+def _is_not_empty(arguments: tuple[Any, ...], _result: object) -> bool:
     return bool(arguments[1])
 
 
@@ -55,33 +55,50 @@ def _has_inbox(arguments: tuple[Any, ...], _result: object) -> bool:
     return bool(arguments[0].inbox)
 
 
-def _is_temporary(arguments: tuple[Any, ...], _result: object) -> bool:
+def _has_output(arguments: tuple[Any, ...], _result: object) -> bool:
+    return bool(arguments[0]._to_write)
+
+
+def _is_watermark(arguments: tuple[Any, ...], _result: object) -> bool:
     return "watermark" in str(arguments[0])
 
 
 _LOOP, _LINK = "edge_agent.shell.loop:Agent", "edge_agent.shell.mqtt_link:MqttLink"
 _STATE, _OUTBOX = "edge_agent.shell.state:StateFile", "edge_agent.shell.delivery:Outbox"
+_ENGINE, _MODEL = "edge_agent.engine.engine:Engine", "edge_agent.shell.model:Model"
 
 POINTS: dict[str, Point] = {
     "connected": Point(_LINK, "_subscribe", "before", 1),
     "subscribed": Point(_LINK, "_subscribe", "after", 1),
-    "received": Point(_LINK, "turn", "after", 200, _has_inbox),
-    "before_engine": Point("edge_agent.engine.engine:Engine", "receive", "before", 4_000),
-    "after_engine": Point("edge_agent.engine.engine:Engine", "receive", "after", 4_000),
-    "deadlines": Point("edge_agent.engine.engine:Engine", "tick", "after", 5),
-    "before_classify": Point("edge_agent.shell.model:Model", "run", "before", 100),
-    "after_classify": Point("edge_agent.shell.model:Model", "run", "after", 100),
-    "before_label": Point(_LINK, "publish", "before", 200, _is_label),
-    "label_sent": Point(_LINK, "publish", "after", 200, _is_label),
-    "before_label_puback": Point(_OUTBOX, "confirmed", "before", 200),
-    "after_label_puback": Point(_OUTBOX, "confirmed", "after", 200),
-    "before_watermark": Point(_STATE, "write", "before", 2),
-    "watermark_beside": Point("pathlib:Path", "replace", "before", 2, _is_temporary),
-    "watermark_renamed": Point("pathlib:Path", "replace", "after", 2, _is_temporary),
-    "after_watermark": Point(_STATE, "write", "after", 2),
-    "before_sensor_ack": Point(_LINK, "acknowledge", "before", 100, _has_mids),
-    "after_sensor_ack": Point(_LINK, "acknowledge", "after", 100, _has_mids),
+    "received": Point(_LINK, "turn", "after", 20, _has_inbox),
+    "before_engine": Point(_ENGINE, "receive_burst", "before", 20),
+    "after_engine": Point(_ENGINE, "receive_burst", "after", 20),
+    "deadlines": Point(_ENGINE, "tick", "after", 5),
+    "before_classify": Point(_MODEL, "run", "before", 20),
+    "after_classify": Point(_MODEL, "run", "after", 20),
+    "before_label": Point(_LINK, "send", "before", 20, _has_label),
+    "label_handed_over": Point(_LINK, "send", "after", 20, _has_label),
+    "before_flush": Point(_LINK, "flush", "before", 20, _has_output),
+    "after_flush": Point(_LINK, "flush", "after", 20, _has_output),
+    "before_label_puback": Point(_OUTBOX, "accepted_all", "before", 20),
+    "after_label_puback": Point(_OUTBOX, "accepted_all", "after", 20),
+    "before_watermark": Point(_STATE, "_append", "before", 2),
+    "watermark_beside": Point("pathlib:Path", "replace", "before", 1, _is_watermark),
+    "watermark_renamed": Point("pathlib:Path", "replace", "after", 1, _is_watermark),
+    "after_watermark": Point(_STATE, "_append", "after", 2),
+    "before_sensor_ack": Point(_LINK, "acknowledge", "before", 20, _is_not_empty),
+    "after_sensor_ack": Point(_LINK, "acknowledge", "after", 20, _is_not_empty),
+    "before_commit": Point("edge_agent.shell.row_file:RowFile", "_commit", "before", 8),
+    "after_commit": Point("edge_agent.shell.row_file:RowFile", "_commit", "after", 8),
+    "before_swap": Point(_LOOP, "swap", "before", 1),
+    "after_swap": Point(_LOOP, "swap", "after", 1),
 }
+
+JOURNAL_POINTS = frozenset({"before_commit", "after_commit"})
+"""Reached only in journal mode."""
+
+RELOAD_POINTS = frozenset({"before_swap", "after_swap"})
+"""Reached only by an agent that is told to reload its model."""
 
 
 def owner_of(point: Point) -> type:
@@ -131,15 +148,21 @@ def kill_at(point: Point, call: int) -> None:
 
 
 def raise_on(share: int) -> None:
-    """The handler of messages raises on one in ``share`` of them, the same ones at every delivery."""
-    from edge_agent.engine.engine import Engine
+    """The decoder raises on one in ``share`` of the messages, the same ones at every delivery."""
+    from edge_agent.engine.device import Route
 
-    def around(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - ditto
-        if sum(arguments[2]) % share == 0:
+    def spoil(original: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - ditto
+        if sum(arguments[-1]) % share == 0:
             raise ZeroDivisionError("a handler that raises")
-        return original(*arguments, **named)
+        return original(*arguments)
 
-    wrap(Engine, "receive", around)
+    def begin(original: Callable[..., Any], route: Route, *arguments: Any) -> None:
+        original(route, *arguments)
+        if route.read is not None:
+            route.read = partial(spoil, route.read)
+
+    wrap(Route, "decode", spoil)
+    wrap(Route, "__init__", begin)
 
 
 def slow_model(seconds: float, lasts_s: float) -> None:
@@ -171,22 +194,22 @@ def jumping_clock(offsets_s: list[float], every_s: float) -> None:
     time.time = lambda: max(0.0, read_s() + offset_s())
 
 
-def failing_disk(call: int, error: str) -> None:
-    """The n-th system call that writes under the state folder fails, and every third after it (EIO, ENOSPC)."""
-    number = getattr(errno, error)
-    made = 0
+def failing_disk(call: int, every: int, error: str) -> None:
+    """The n-th call that brings state to the disk fails, and one in ``every`` after it (EIO, ENOSPC)."""
+    number, made = getattr(errno, error), 0
 
-    def around(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - ditto
-        nonlocal made
-        made += 1
-        if made >= call and (made - call) % 3 == 0:
-            raise OSError(number, os.strerror(number))
-        return original(*arguments, **named)
+    def fail_some(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - stands for any of them
+            nonlocal made
+            made += 1
+            if made >= call and (made - call) % every == 0:
+                raise OSError(number, os.strerror(number))
+            return original(*arguments, **named)
 
-    for name in ("fsync", "fdatasync", "replace", "rename"):
-        original = getattr(os, name)
-        setattr(os, name, lambda *arguments, _original=original, **named: around(_original, *arguments, **named))
-    wrap(Path, "replace", around)
+        return wrapped
+
+    for name in ("fsync", "fdatasync", "replace", "rename", "pwrite", "ftruncate"):
+        setattr(os, name, fail_some(getattr(os, name)))
 
 
 def arm(orders: dict[str, Any]) -> None:
@@ -200,7 +223,7 @@ def arm(orders: dict[str, Any]) -> None:
     if clock := orders.get("clock"):
         jumping_clock(clock["offsets_s"], clock["every_s"])
     if disk := orders.get("disk"):
-        failing_disk(disk["call"], disk["error"])
+        failing_disk(disk["call"], disk["every"], disk["error"])
 
 
 def main() -> int:

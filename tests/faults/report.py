@@ -1,5 +1,6 @@
 """The table of results, and its place in the documentation."""
 
+import fcntl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,10 +59,28 @@ def line_of(result: Result) -> str:
     return "  ".join(f"{name}={value}" for name, value in zip(_HEAD, cells(result), strict=True))
 
 
-def table(results: Sequence[Result]) -> str:
+def table(lines: Sequence[tuple[str, ...]]) -> str:
     """Markdown."""
-    rows = [_HEAD, ("---",) * len(_HEAD), *(cells(result) for result in results)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (_HEAD, ("---",) * len(_HEAD), *lines))
+
+
+def write_rows(results: Sequence[Result], order: Sequence[str], page: Path = PAGE) -> None:
+    """Put these results into the table of the page, each in place of the earlier one of its row; others stay.
+
+    Raises
+    ------
+    ValueError
+        If the page has no such markers.
+    """
+    with page.with_suffix(".lock").open("w") as lock:  # several runs may write at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lines: dict[str, tuple[str, ...]] = {}
+        for line in _between("rows", page).splitlines()[2:]:
+            parts = tuple(part.strip() for part in line.strip("| ").split(" | "))
+            lines[parts[0]] = parts
+        lines.update((result.number, cells(result)) for result in results)
+        write_results("rows", table([lines[number] for number in order if number in lines]), page)
+    page.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def write_results(part: str, text: str, page: Path = PAGE) -> None:
@@ -72,10 +91,20 @@ def write_results(part: str, text: str, page: Path = PAGE) -> None:
     ValueError
         If the page has no such markers.
     """
-    begin, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
+    old = f"{_begin(part)}\n{_between(part, page)}{_end(part)}"
+    page.write_text(page.read_text().replace(old, f"{_begin(part)}\n{text}\n{_end(part)}"))
+
+
+def _begin(part: str) -> str:
+    return f"<!-- {part} -->"
+
+
+def _end(part: str) -> str:
+    return f"<!-- end of {part} -->"
+
+
+def _between(part: str, page: Path) -> str:
     content = page.read_text()
-    if begin not in content or end not in content:
-        raise ValueError(f"{page.name}: the markers {begin} and {end} expected")
-    head, _, rest = content.partition(begin)
-    tail = rest.partition(end)[2]
-    page.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+    if _begin(part) not in content or _end(part) not in content:
+        raise ValueError(f"{page.name}: the markers {_begin(part)} and {_end(part)} expected")
+    return content.partition(f"{_begin(part)}\n")[2].partition(_end(part))[0]

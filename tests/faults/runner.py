@@ -16,7 +16,8 @@ from tests.faults.verdict import Verdict, covered_windows, judge, read_accepted
 _USUAL = Setting()
 _NOTHING = Verdict(0, 0, 0, 0, 0, 0, 0)
 _WARM_S = 1.5
-_TAIL_S = 3.0
+_TAIL_S = 2.0
+_MOST_BEHIND_S = 5.0
 _SILENT_S = 60.0
 _UNCHANGED_S = 5.0
 _POLL_S = 0.25
@@ -134,11 +135,15 @@ def _play(row: Row, site: Site, injections: int, chance: random.Random, began_s:
     for _ in range(injections):
         time.sleep(chance.uniform(*row.pause_s))
         fault.inject(site, chance)
+        site.wait_while_behind(_MOST_BEHIND_S)
     fault.stop(site)
     time.sleep(_TAIL_S)  # the stream must go on: only later samples can show that earlier ones are missing
     account = site.finish_publisher()
     verdict = settle(site)
-    return Outcome(row, site, fault, verdict, account, injections, time.monotonic() - began_s)
+    outcome = Outcome(row, site, fault, verdict, account, injections, time.monotonic() - began_s)
+    if site.testimony.broker_dropped:
+        outcome.notes["dropped by the broker"] = site.testimony.broker_dropped
+    return outcome
 
 
 def settle(site: Site) -> Verdict:
@@ -157,4 +162,4 @@ def settle(site: Site) -> Verdict:
         if not verdict.silent and now_s - changed_s > _UNCHANGED_S:
             break
         time.sleep(_POLL_S)
-    return judge(site.plant, covered, site.testimony, site.predict)
+    return judge(site.plant, covered, site.testimony, site.models)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from tests.faults.faults import AnyOf, KillAgent, KillBoth, KillBroker, RestartBroker, StopBroker
+from tests.faults.faults import AnyOf, KillAgent, KillBoth, KillBroker, RestartBroker, StopBroker, SwapModel
 from tests.faults.runner import settle
 from tests.faults.site import Setting, Site
 from tests.faults.verdict import Verdict
@@ -90,8 +90,10 @@ def soak(folder: Path, *, minutes: float, rate_hz: int = 2_000, seed: int = 7) -
     """Run for so long and report; the folder is empty."""
     chance = random.Random(seed)
     setting = Setting(n_devices=_DEVICES, step_ms=max(1, round(1000 * _DEVICES / rate_hz)))
-    all_faults = AnyOf([KillAgent(), KillAgent(), KillBroker(), KillBoth(), RestartBroker(), StopBroker((1.0, 5.0))])
-    broker_faults = AnyOf([KillBroker(), RestartBroker(), StopBroker((1.0, 5.0))])
+    all_faults = AnyOf(
+        [KillAgent(), KillAgent(), KillBroker(), KillBoth(), RestartBroker(), StopBroker((1.0, 5.0)), SwapModel()]
+    )
+    broker_faults = AnyOf([KillBroker(), RestartBroker(), StopBroker((1.0, 5.0)), SwapModel(kill_share=0.0)])
     injected = 0
     with Site(folder, setting) as site:
         site.start_consumer()

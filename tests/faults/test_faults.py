@@ -24,6 +24,6 @@ def test_nothing_is_lost_silently(row: Row, mosquitto_program: str, tmp_path: Pa
 
 
 def test_the_soak_reports_what_it_saw(mosquitto_program: str, tmp_path: Path) -> None:
-    report = soak(tmp_path, minutes=0.1, rate_hz=500)
+    report = soak(tmp_path, minutes=0.05, rate_hz=500)
     assert not report.failures, report.text
     assert "**silent, wrong** | **0, 0**" in report.text

@@ -28,7 +28,7 @@ def label(device: int, index: int, n_samples: int = 4, **changes: Any) -> str:
         "window": {"index": index, "n_samples": n_samples},
         "label": "low",
         "probabilities": {"high": 0.25, "low": 0.75},
-        "model": {"name": "small", "version": "1"},
+        "model": {"name": "small", "version": "1", "digest": "d1"},
     }
     return f"telltale/v1/gw/{PLANT.name(device)}/label\t{json.dumps(said | changes)}\n"
 
@@ -66,14 +66,14 @@ def test_only_a_window_all_of_whose_samples_were_accepted_is_covered() -> None:
 def test_each_window_is_whole_partial_declared_or_silent(hear: Callable[..., Witness]) -> None:
     covered = {(0, FIRST + step) for step in range(4)}
     testimony = hear(label(0, FIRST), label(0, FIRST + 1, 3), gap(0, FIRST + 2, FIRST + 2), gap(1, FIRST, FIRST + 9))
-    verdict = judge(PLANT, covered, testimony, predict)
+    verdict = judge(PLANT, covered, testimony, {"d1": predict})
     assert verdict[1:5] == (1, 1, 1, 1)
     assert (verdict.windows, verdict.wrong, verdict.duplicates) == (4, 0, 0)
 
 
 def test_a_fuller_label_counts_whenever_it_comes_and_copies_are_counted(hear: Callable[..., Witness]) -> None:
     testimony = hear(label(0, FIRST), label(0, FIRST, 2), label(0, FIRST))
-    verdict = judge(PLANT, {(0, FIRST)}, testimony, predict)
+    verdict = judge(PLANT, {(0, FIRST)}, testimony, {"d1": predict})
     assert (verdict.whole, verdict.partial, verdict.duplicates, verdict.wrong) == (1, 0, 2, 0)
 
 
@@ -89,12 +89,18 @@ def test_a_fuller_label_counts_whenever_it_comes_and_copies_are_counted(hear: Ca
 def test_a_whole_label_that_the_model_would_not_give_is_wrong(
     hear: Callable[..., Witness], changes: dict[str, Any]
 ) -> None:
-    assert judge(PLANT, {(0, FIRST)}, hear(label(0, FIRST, **changes)), predict).wrong == 1
+    assert judge(PLANT, {(0, FIRST)}, hear(label(0, FIRST, **changes)), {"d1": predict}).wrong == 1
 
 
 def test_two_whole_labels_of_one_window_that_differ_are_wrong(hear: Callable[..., Witness]) -> None:
     other = label(0, FIRST, probabilities={"high": 0.250001, "low": 0.749999})
-    assert judge(PLANT, {(0, FIRST)}, hear(label(0, FIRST), other), predict).wrong == 1
+    assert judge(PLANT, {(0, FIRST)}, hear(label(0, FIRST), other), {"d1": predict}).wrong == 1
+
+
+def test_a_label_of_a_model_that_nobody_installed_is_wrong(hear: Callable[..., Witness]) -> None:
+    other = label(0, FIRST, model={"name": "small", "version": "2", "digest": "d2"})
+    assert judge(PLANT, {(0, FIRST)}, hear(label(0, FIRST), other), {"d1": predict}).wrong == 1
+    assert judge(PLANT, {(0, FIRST)}, hear(label(0, FIRST), other), {"d1": predict, "d2": predict}).wrong == 0
 
 
 def test_half_a_line_of_a_killed_consumer_is_no_testimony(hear: Callable[..., Witness]) -> None:

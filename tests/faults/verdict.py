@@ -4,7 +4,7 @@ Two files are all it reads: what the publisher holds a PUBACK for, and what the 
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,9 @@ from tests.faults.publisher import ACCEPTED
 
 Window = tuple[int, int]
 """Device and index."""
+
+Labelled = tuple[int, int, str]
+"""Device, index and the digest of the model: the identity of a label."""
 
 Answer = tuple[str, tuple[float, ...]]
 """Label and probabilities of a whole label."""
@@ -59,16 +62,18 @@ class Witness:
     plant: Plant
     path: Path
     samples: dict[Window, int] = field(default_factory=dict)
-    answers: dict[Window, Answer] = field(default_factory=dict)
+    answers: dict[Labelled, Answer] = field(default_factory=dict)
     gaps: set[tuple[int, int, int]] = field(default_factory=set)
     gap_reasons: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     metrics: list[dict[str, Any]] = field(default_factory=list)
     alarms: list[dict[str, Any]] = field(default_factory=list)
     births: list[str] = field(default_factory=list)
-    models: set[str] = field(default_factory=set)
+    infos: list[dict[str, Any]] = field(default_factory=list)
     broker_dropped: int = 0
     n_labels: int = 0
+    newest: int = 0
     n_contradictions: int = 0
+    _dropped_before: int = 0
     _at: int = 0
     _rest: bytes = b""
 
@@ -106,22 +111,26 @@ class Witness:
             self.metrics.append(said)
         elif leaf == "alarm":
             self.alarms.append(said)
+        elif leaf == "info":
+            self.infos.append(said)
         elif leaf == "availability":
             self.births.append(said["state"])
         elif leaf == "dropped":
-            self.broker_dropped = max(self.broker_dropped, int(said))
+            count = int(said)  # since the broker started: a lower one is that of another start
+            self.broker_dropped += count - self._dropped_before if count >= self._dropped_before else count
+            self._dropped_before = count
 
     def _take_label(self, label: dict[str, Any]) -> None:
         window = (self.plant.number(label["device"]), int(label["window"]["index"]))
         n_samples = int(label["window"]["n_samples"])
         self.n_labels += 1
-        self.models.add(f"{label['model']['name']}@{label['model']['version']}")
+        self.newest = max(self.newest, window[1])
         self.samples[window] = max(n_samples, self.samples.get(window, 0))
         if n_samples < self.plant.window_length:
             return
         probabilities = label["probabilities"] or {}
         answer = (str(label["label"]), tuple(probabilities[name] for name in sorted(probabilities)))
-        if self.answers.setdefault(window, answer) != answer:
+        if self.answers.setdefault((*window, label["model"]["digest"]), answer) != answer:
             self.n_contradictions += 1
 
 
@@ -141,8 +150,8 @@ def covered_windows(plant: Plant, accepted: NDArray[np.void]) -> set[Window]:
     return windows
 
 
-def judge(plant: Plant, covered: set[Window], testimony: Witness, predict: Predict | None) -> Verdict:
-    """What became of the covered windows; ``predict`` None = right and wrong are not asked yet."""
+def judge(plant: Plant, covered: set[Window], testimony: Witness, models: Mapping[str, Predict] | None) -> Verdict:
+    """What became of the covered windows; ``models`` by digest, None = right and wrong are not asked yet."""
     whole = partial = declared = silent = 0
     for window in covered:
         n_samples = testimony.samples.get(window)
@@ -154,7 +163,7 @@ def judge(plant: Plant, covered: set[Window], testimony: Witness, predict: Predi
             declared += 1
         else:
             silent += 1
-    wrong = testimony.n_contradictions + (0 if predict is None else _count_wrong(plant, testimony, predict))
+    wrong = testimony.n_contradictions + (0 if models is None else _count_wrong(plant, testimony, models))
     return Verdict(len(covered), whole, partial, declared, silent, wrong, testimony.n_labels - len(testimony.samples))
 
 
@@ -163,16 +172,17 @@ def silent_windows(covered: set[Window], testimony: Witness) -> set[Window]:
     return {window for window in covered if window not in testimony.samples and not testimony.declares(window)}
 
 
-def _count_wrong(plant: Plant, testimony: Witness, predict: Predict) -> int:
-    """Whole labels that the model would not give on the true samples."""
-    windows = list(testimony.answers)
-    if not windows:
-        return 0
-    labels, probabilities = predict(np.stack([plant.window(*window) for window in windows]))
+def _count_wrong(plant: Plant, testimony: Witness, models: Mapping[str, Predict]) -> int:
+    """Whole labels that their model would not give on the true samples, or of a model that nobody installed."""
     wrong = 0
-    for window, label, row in zip(windows, labels, probabilities, strict=True):
-        said, shares = testimony.answers[window]
-        is_clear = float(np.abs(row - 1.0 / len(row)).max()) > _TOLERANCE
-        is_near = len(shares) == len(row) and bool(np.allclose(row, shares, rtol=0.0, atol=_TOLERANCE))
-        wrong += not is_near or (is_clear and said != label)
+    for digest in {digest for _, _, digest in testimony.answers}:
+        said = [(device, index, answer) for (device, index, by), answer in testimony.answers.items() if by == digest]
+        if digest not in models:
+            wrong += len(said)
+            continue
+        labels, probabilities = models[digest](np.stack([plant.window(device, index) for device, index, _ in said]))
+        for (_, _, (name, shares)), label, row in zip(said, labels, probabilities, strict=True):
+            is_clear = float(np.abs(row - 1.0 / len(row)).max()) > _TOLERANCE
+            is_near = len(shares) == len(row) and bool(np.allclose(row, shares, rtol=0.0, atol=_TOLERANCE))
+            wrong += not is_near or (is_clear and name != label)
     return wrong

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signals import Block, ClosedWindow, DeviceWindows, SkippedWindows, WindowSpec
+from signals.doubt import CLOCK_STEP_S, LEAP_S
 from signals.window import Closed
-from signals.windower import CLOCK_STEP_S, LEAP_S
 
 NS = 1_000_000_000
 RATES_HZ = [10.0, 7.3, 1.0, 3200.0]

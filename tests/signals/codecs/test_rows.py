@@ -65,7 +65,9 @@ ITEM = st.one_of(
 )
 NUMBER = st.floats(-1e6, 1e6)
 COLUMN = st.one_of(ITEM, NUMBER, st.lists(NUMBER, min_size=2, max_size=2), st.lists(ITEM, max_size=3))
-MESSAGE = st.dictionaries(st.sampled_from(["t", "x", "y", "d", "rows"]), st.one_of(COLUMN, st.lists(COLUMN, max_size=3)))
+MESSAGE = st.dictionaries(
+    st.sampled_from(["t", "x", "y", "d", "rows"]), st.one_of(COLUMN, st.lists(COLUMN, max_size=3))
+)
 GOOD = st.fixed_dictionaries({"x": NUMBER, "y": NUMBER, "t": st.one_of(st.integers(0, 2**62), NUMBER)})
 BATCH = st.integers(1, 5).flatmap(
     lambda n: st.fixed_dictionaries(
@@ -150,7 +152,9 @@ def test_the_usual_message_takes_the_short_way(
     assert check(decoder, payload, 10.0)
 
 
-@pytest.mark.parametrize("name", ["json columns, time", "json columns, each", "json, other rate", "scalar", "binary, header"])
+@pytest.mark.parametrize(
+    "name", ["json columns, time", "json columns, each", "json, other rate", "scalar", "binary, header"]
+)
 def test_what_is_not_usual_by_its_mapping_has_no_reader(name: str) -> None:
     assert DECODERS[name, 10.0].read_rows is None
 
