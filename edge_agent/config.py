@@ -299,10 +299,17 @@ class AgentConfig(ConfigContract):
         return self.mqtt.client_id or f"edge-agent-{self.gateway.id}"
 
     def filters(self) -> list[str]:
-        """Topic filters of all pipelines, each once, in the order of the file; shared where the broker divides them."""
-        filters = dict.fromkeys(TopicTemplate(topic).filter for pipeline in self.pipelines for topic in pipeline.topics)
+        """Topic filters of all pipelines, each once, in the order of the file; without those that another one covers.
+
+        A broker may deliver a message once for each filter that matches it (MQTT 5.0, section 3.3.4): a stream without
+        times would count its samples twice. Shared where the broker divides them.
+        """
+        found = list(
+            dict.fromkeys(TopicTemplate(topic).filter for pipeline in self.pipelines for topic in pipeline.topics)
+        )
+        filters = [text for text in found if not any(other != text and _covers(other, text) for other in found)]
         if self.gateway.worker is None or not self.mqtt.shared_group_hashes_topics:
-            return list(filters)
+            return filters
         return [f"$share/edge-agent-{self.gateway.id}/{text}" for text in filters]
 
     def digest_source(self) -> str:
@@ -343,3 +350,22 @@ class AgentConfig(ConfigContract):
             if template.match(topic) is not None:
                 return topic
         return None
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether every topic of one filter matches the other as well.
+
+    Examples
+    --------
+    >>> _covers("plant/#", "plant/+/v"), _covers("plant/+/v", "plant/a/v"), _covers("plant/+/v", "plant/#")
+    (True, True, False)
+    """
+    wide_levels, narrow_levels = wide.split("/"), narrow.split("/")
+    for position, level in enumerate(wide_levels):
+        if level == "#":
+            return True
+        if position >= len(narrow_levels) or narrow_levels[position] == "#":
+            return False
+        if level not in {"+", narrow_levels[position]}:
+            return False
+    return len(wide_levels) == len(narrow_levels)
