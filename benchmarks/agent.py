@@ -6,8 +6,6 @@ rival by rival, so that a busy neighbour hits all of them; ratios are taken insi
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -18,8 +16,8 @@ from typing import NamedTuple
 from benchmarks.collector import Collector, Label, parse_label
 from benchmarks.measure import Effort, cpu_seconds, ratio, resident_mib, spread, wait_until_idle
 from benchmarks.model_file import write_model_files
-from benchmarks.publisher import write_packets
-from benchmarks.rivals import ROOT, Rival, Running, rivals
+from benchmarks.publisher import publish_apart, write_packets
+from benchmarks.rivals import Rival, Running, rivals
 from benchmarks.table import Table
 from benchmarks.workload import FORMS, HOP_LENGTH, N_DEVICES, TOPIC, WINDOW_LENGTH, Form, Load, payloads, stream
 from tests.mosquitto import Mosquitto, find_mosquitto
@@ -123,12 +121,12 @@ def _measure(  # noqa: PLR0917 - the parts of one run
     online_s = collector.wait_online(_START_S)
     if online_s is None:
         raise RuntimeError(f"{rival.name}: no birth message within {_START_S:g} s; its output:\n{program.log}")
-    _publish(port, packets[0])
+    publish_apart(port, packets[0])
     n_warm = (_WARM_SAMPLES - WINDOW_LENGTH) // HOP_LENGTH + 1
     warm = _wanted(rival, collector, n_warm, program)
     wait_until_idle(program.pid)
     cpu_before = cpu_seconds(program.pid)
-    begun_s = _publish(port, packets[1])
+    begun_s = publish_apart(port, packets[1])
     got = _wanted(rival, collector, n_warm + load.n_windows, program)
     # What is still to do for these messages, such as acknowledging them, belongs to their price.
     wait_until_idle(program.pid)
@@ -143,22 +141,6 @@ def _wanted(rival: Rival, collector: Collector, n_labels: int, program: Running)
     if len(got) != n_labels:
         raise RuntimeError(f"{rival.name}: {n_labels} labels expected, got {len(got)}; its output:\n{program.log}")
     return got
-
-
-def _publish(port: int, packets: Packets) -> float:
-    """When sending began, on the monotonic clock; returns when the broker has acknowledged the last message."""
-    command = [sys.executable, "-m", "benchmarks.publisher", str(port), *map(str, packets)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as publisher:
-        assert publisher.stdin is not None
-        assert publisher.stdout is not None
-        if publisher.stdout.readline() != "ready\n":
-            raise RuntimeError("the publisher did not come up")
-        begun_s = time.monotonic()
-        publisher.stdin.write("go\n")
-        publisher.stdin.flush()
-        if publisher.stdout.readline() != "done\n":
-            raise RuntimeError("the publisher did not come to its end")
-    return begun_s
 
 
 def _throughput(load: Load, runs: dict[str, list[Run]]) -> Table:

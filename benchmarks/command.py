@@ -39,6 +39,11 @@ def _later(name: str) -> Benchmark:
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "agent": (_later("agent"), "edge-agent run beside scripts written by hand, through a real broker"),
     "startup": (_later("startup"), "import time and memory with a model loaded"),
+    "latency": (_later("latency"), "from the last sample of a window to its label, beside the bare broker"),
+    "devices": (_later("devices"), "a message at 10 to 10,000 devices"),
+    "delivery": (_later("delivery"), "acknowledged when labelled, beside acknowledged on receipt"),
+    "memory": (_later("memory"), "resident memory with one model, and of each device"),
+    "workers": (_later("workers"), "one process, and several that share the devices"),
     "codecs": (_later("codecs"), "decoding one message"),
     "windower": (_later("windower"), "from bytes to windows in one process"),
     "model": (_later("model"), "the forward pass, and numpy against onnxruntime"),

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import selectors
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,14 +62,49 @@ def send(connection: socket.socket, content: memoryview, ends: Sequence[int]) ->
                     sent += connection.send(content[sent : min(allowed, sent + _CHUNK_BYTES)])
 
 
+def open_connection(port: int, client_id: str) -> socket.socket:
+    """A connection that the broker has accepted, without delay for small packets.
+
+    Raises
+    ------
+    ConnectionError
+        If the broker refuses it.
+    """
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.sendall(connect(client_id))
+    if connection.recv(CONNACK_BYTES) != b"\x20\x02\x00\x00":
+        raise ConnectionError(f"the broker refused {client_id}")
+    return connection
+
+
+def send_packets(port: int, packets: tuple[Path, Path]) -> None:
+    """Send what `write_packets` wrote from this process, and return when the last message is acknowledged."""
+    with open_connection(port, "publisher") as connection:
+        send(connection, memoryview(packets[0].read_bytes()), np.load(packets[1]).tolist())
+
+
+def publish_apart(port: int, packets: tuple[Path, Path]) -> float:
+    """When sending began, on the monotonic clock; returns when the broker has acknowledged the last message."""
+    command = [sys.executable, "-m", "benchmarks.publisher", str(port), *map(str, packets)]
+    root = Path(__file__).resolve().parents[1]
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as publisher:
+        assert publisher.stdin is not None
+        assert publisher.stdout is not None
+        if publisher.stdout.readline() != "ready\n":
+            raise RuntimeError("the publisher did not come up")
+        begun_s = time.monotonic()
+        publisher.stdin.write("go\n")
+        publisher.stdin.flush()
+        if publisher.stdout.readline() != "done\n":
+            raise RuntimeError("the publisher did not come to its end")
+    return begun_s
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run as a process; see the head of this file."""
     port, content, ends = int(arguments[0]), Path(arguments[1]).read_bytes(), np.load(arguments[2]).tolist()
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(connect("publisher"))
-        if connection.recv(CONNACK_BYTES) != b"\x20\x02\x00\x00":
-            raise ConnectionError("the broker refused the publisher")
+    with open_connection(port, "publisher") as connection:
         print("ready", flush=True)
         sys.stdin.readline()
         send(connection, memoryview(content), ends)

@@ -13,10 +13,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent import __version__
 from edge_agent.init.arguments import add_init
 from edge_agent.top.arguments import add_top
+
+if TYPE_CHECKING:
+    from edge_agent.config import AgentConfig
+    from edge_agent.shell.loop import Agent
+    from schemas.errors import ConfigError
 
 EXIT_OK = 0
 EXIT_UNEXPECTED = 1
@@ -81,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PATH=VALUE",
             help="override one value; may repeat",
         )
+        if name == "run":
+            command.add_argument(
+                "--workers", type=int, metavar="N", help="processes that share the devices; as --set gateway.workers=N"
+            )
+            # What the supervisor asks of a worker whose devices go to others.
+            command.add_argument("--drain", action="store_true", help=argparse.SUPPRESS)
     _add_status(commands)
     add_top(commands)
     replay = commands.add_parser("replay", help="print the label events of a recording as JSON lines")
@@ -122,12 +134,68 @@ def _top(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     # What is made while starting stays: looking through it again and again for garbage would be a tenth of the start.
     gc.disable()
+    from edge_agent.config_sources import load_config
+    from edge_agent.shell.journal import start_log
+
+    overrides = list(arguments.overrides)
+    if arguments.workers is not None:
+        overrides.append(f"gateway.workers={arguments.workers}")
+    config = load_config(arguments.config, os.environ, overrides)
+    start_log(log_format=config.status.log_format)
+    if config.gateway.worker is not None or arguments.drain:
+        from edge_agent.workers.tether import end_with_parent
+
+        end_with_parent()
+    elif (code := _supervised(config, arguments.config, overrides)) is not None:
+        return code
+    if arguments.drain:
+        return prepare(config, arguments.config).drain()
     from edge_agent.operation.gateway import Gateway
 
-    gateway = Gateway(arguments.config, arguments.overrides, os.environ)
+    gateway = Gateway(arguments.config, overrides, os.environ)
     gc.freeze()
     gc.enable()
     return gateway.run()
+
+
+def _supervised(config: AgentConfig, path: Path, overrides: Sequence[str]) -> int | None:
+    """The exit code of several workers; None where this process is to label by itself."""
+    from edge_agent.workers.layout import LayoutFile
+
+    try:
+        if config.gateway.workers == 1 and LayoutFile(config).is_of_one:
+            return None
+        from edge_agent.workers.supervisor import supervise
+
+        gc.enable()
+        return supervise(config, path, overrides)
+    except OSError as error:
+        raise _no_state_folder(config, path, error) from error
+
+
+def prepare(config: AgentConfig, path: Path) -> Agent:
+    """An agent that has proven its models, and has not yet asked for its broker.
+
+    Raises
+    ------
+    ConfigError
+        If a model, a certificate or the state folder cannot be used.
+    """
+    from edge_agent.shell.assembly import assemble
+    from edge_agent.shell.loop import Agent
+
+    pipelines = assemble(config, str(path))
+    try:
+        return Agent(config, pipelines)
+    except OSError as error:
+        raise _no_state_folder(config, path, error) from error
+
+
+def _no_state_folder(config: AgentConfig, path: Path, error: OSError) -> ConfigError:
+    from schemas.errors import ConfigError
+
+    problem = f"gateway.state_dir: a folder that can be written expected, got {config.gateway.state_dir}"
+    return ConfigError(str(path), [f"{problem}: {error.strerror or error}"])
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -140,6 +208,11 @@ def _check(arguments: argparse.Namespace) -> int:
         topics = ", ".join(info.topics)
         answers = ", ".join(info.classes) or f"windows of {info.window_length} x {', '.join(info.channels)}"
         print(f"{info.name}: {info.model}, {info.sampling_rate_hz:g} Hz, {topics} -> {answers}")
+    if config.gateway.workers > 1:
+        from edge_agent.workers.share import share_notes
+
+        for note in share_notes(config):
+            print(f"{config.gateway.workers} workers: {note}")
     print(f"{arguments.config}: good")
     return EXIT_OK
 

@@ -39,6 +39,12 @@ class GatewayConfig(ConfigContract):
     watch_dirs: list[Path] = Field(
         default=[], description="other folders whose disk must not fill up: a broker's store on the same machine"
     )
+    workers: int = Field(
+        default=1, ge=1, le=64, description="processes that share the devices; 1 = one process, without a supervisor"
+    )
+    worker: int | None = Field(
+        default=None, ge=0, le=63, description="which of them this process is: set by the supervisor, not by hand"
+    )
 
 
 class MqttConfig(ConfigContract):
@@ -79,6 +85,11 @@ class MqttConfig(ConfigContract):
     )
     reconnect_max_s: float = Field(
         default=30.0, gt=0.0, le=3600.0, description="upper bound of the jittered reconnect delay"
+    )
+
+    shared_group_hashes_topics: bool = Field(
+        default=False,
+        description="with workers: the broker gives all messages of a topic to one member of a shared subscription",
     )
 
     @model_validator(mode="after")
@@ -288,10 +299,11 @@ class AgentConfig(ConfigContract):
         return self.mqtt.client_id or f"edge-agent-{self.gateway.id}"
 
     def filters(self) -> list[str]:
-        """Topic filters of all pipelines, each once, in the order of the file."""
-        return list(
-            dict.fromkeys(TopicTemplate(topic).filter for pipeline in self.pipelines for topic in pipeline.topics)
-        )
+        """Topic filters of all pipelines, each once, in the order of the file; shared where the broker divides them."""
+        filters = dict.fromkeys(TopicTemplate(topic).filter for pipeline in self.pipelines for topic in pipeline.topics)
+        if self.gateway.worker is None or not self.mqtt.shared_group_hashes_topics:
+            return list(filters)
+        return [f"$share/edge-agent-{self.gateway.id}/{text}" for text in filters]
 
     def digest_source(self) -> str:
         """The whole configuration as canonical JSON; it holds no secret, only the paths of their files."""
@@ -300,7 +312,10 @@ class AgentConfig(ConfigContract):
     def problems(self) -> list[str]:
         """What pydantic cannot see: names given twice, topics that would feed the agent its own words."""
         found = []
-        if self.delivery.mode == "journal" and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes:
+        if (
+            self.delivery.mode == "journal"
+            and self.delivery.journal_bytes < _JOURNAL_PAYLOADS * self.limits.payload_bytes
+        ):
             found.append(
                 f"delivery.journal_bytes: at least {_JOURNAL_PAYLOADS} times limits.payload_bytes "
                 f"({_JOURNAL_PAYLOADS * self.limits.payload_bytes}) expected, got {self.delivery.journal_bytes}"
@@ -323,7 +338,8 @@ class AgentConfig(ConfigContract):
         template = TopicTemplate(text)
         for name, route in ROUTES.items():
             device = _FOREIGN_DEVICE if "{device}" in route.template else None
-            topic = topic_for(name, gateway=self.gateway.id, device=device)
+            worker = 0 if "{worker}" in route.template else None
+            topic = topic_for(name, gateway=self.gateway.id, device=device, worker=worker)
             if template.match(topic) is not None:
                 return topic
         return None

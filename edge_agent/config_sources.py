@@ -43,6 +43,10 @@ def load_config(path: Path, environment: Mapping[str, str], overrides: Sequence[
     except ValidationError as error:
         raise ConfigError(str(path), problems + describe(error)) from error
     problems += config.problems()
+    if config.gateway.workers > 1 and config.mqtt.shared_group_hashes_topics:
+        from edge_agent.workers.share import shared_group_problems
+
+        problems += shared_group_problems(config)
     if problems:
         raise ConfigError(str(path), problems)
     folder = path.resolve().parent

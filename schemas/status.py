@@ -86,6 +86,7 @@ class AgentMetrics(WireContract):
     acknowledged_early: int = Field(
         default=0, description="sensor messages acknowledged before their windows were labelled: too many were open"
     )
+    messages_of_others: int = Field(default=0, description="sensor messages left to the worker whose device it is")
     reconnects: int = Field(description="connections after the first")
     connected: bool = Field(default=True, description="whether the broker is there")
     outbox: int = Field(default=0, description="messages waiting for the broker's word, sent or not")

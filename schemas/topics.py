@@ -1,6 +1,6 @@
 """The one table of topics: which topic carries which contract, which way, how. No topic string stands anywhere else.
 
-Templates use ``{gateway}``, ``{device}``, ``{name}``; inputs of a pipeline add ``{channel}``. Limits that every
+Templates use ``{gateway}``, ``{device}``, ``{worker}``; inputs of a pipeline add ``{channel}``. Limits that every
 cloud bridge accepts hold for our own tree: at most 7 slashes, 256 bytes, no leading ``/`` or ``$``.
 """
 
@@ -109,7 +109,7 @@ ROUTES: dict[str, Route] = {
             "out",
             qos=1,
             retain=False,
-            meaning="windows worth a look",
+            meaning="windows to keep, of pipelines without a model",
         ),
         Route(
             "barrier",
@@ -120,12 +120,39 @@ ROUTES: dict[str, Route] = {
             retain=False,
             meaning="the agent's own echo, its proof that the broker moves",
         ),
+        Route(
+            "worker_availability",
+            f"{ROOT}/{{gateway}}/worker/{{worker}}/availability",
+            Availability,
+            "out",
+            qos=1,
+            retain=True,
+            meaning="of one worker of several; the gateway is online while all are",
+        ),
+        Route(
+            "worker_metrics",
+            f"{ROOT}/{{gateway}}/worker/{{worker}}/metrics",
+            AgentMetrics,
+            "out",
+            qos=0,
+            retain=True,
+            meaning="counters of one worker; the metrics of the gateway are their sum",
+        ),
+        Route(
+            "worker_barrier",
+            f"{ROOT}/{{gateway}}/worker/{{worker}}/barrier",
+            Barrier,
+            "loop",
+            qos=1,
+            retain=False,
+            meaning="the worker's own echo",
+        ),
     )
 }
 
 
 @lru_cache(maxsize=65_536)
-def topic_for(name: str, *, gateway: str, device: str | None = None) -> str:
+def topic_for(name: str, *, gateway: str, device: str | None = None, worker: int | None = None) -> str:
     """The topic of a route.
 
     Raises
@@ -145,6 +172,8 @@ def topic_for(name: str, *, gateway: str, device: str | None = None) -> str:
             message = f"{role}: 1 to 64 of [a-z0-9-] expected, got {value!r}"
             raise ValueError(message)
     template = ROUTES[name].template.replace("{gateway}", gateway)
+    if worker is not None:
+        template = template.replace("{worker}", str(worker))
     return template if device is None else template.replace("{device}", device)
 
 

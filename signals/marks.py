@@ -53,7 +53,7 @@ class Store(Protocol):
         ...
 
     def resolve(self, first: int, stop: int) -> FloatArray:
-        """Values of grid points ``[first, stop)``, shape (n_channels, stop - first), NaN = missing; no view of the store."""
+        """Values of grid points ``[first, stop)``, shape (n_channels, stop - first); NaN = missing. No view."""
         ...
 
     def may_be_whole(self, stop: int) -> bool:
@@ -192,7 +192,7 @@ class MarkStore:
     @property
     def n_cells(self) -> int:
         """Cells that memory is held for."""
-        return self._last.shape[1]
+        return int(self._last.shape[1])
 
     def _reserve(self, columns: int) -> None:
         held = self._last.shape[1]

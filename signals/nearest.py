@@ -87,7 +87,7 @@ class NearestStore:
         return new, given - new
 
     def _grid(self, n_points: int) -> FloatArray:
-        """All points as a writable array of shape (n_points, n_channels), at least so many; to be let go by the caller."""
+        """All points, at least so many, as a writable array (n_points, n_channels) that the caller must let go."""
         plan = self._plan
         short = n_points - len(self.rows) // plan.row_bytes
         if short > 0:
@@ -114,6 +114,6 @@ class NearestStore:
             del self.rows[: (point - self.start) * self._plan.row_bytes]
             self.start = point
 
-    def carry(self, point: int) -> Carry | None:  # noqa: ARG002 - the stores share one interface
+    def carry(self, point: int) -> Carry | None:
         """None: a grid point needs no neighbour."""
         return None

@@ -28,6 +28,25 @@ def longest_gap(missing: NDArray[np.bool_]) -> int:
     return longest
 
 
+def presence(missing: NDArray[np.bool_], sampling_rate_hz: float) -> tuple[int, float, float]:
+    """Grid points with a value in at least one channel, share of values that are there, longest gap in seconds.
+
+    Parameters
+    ----------
+    missing : ndarray of shape (n_channels, window_length), bool
+    sampling_rate_hz : float
+
+    Examples
+    --------
+    >>> presence(np.array([[False, True, True, False], [True, False, True, False]]), 10.0)
+    (3, 0.5, 0.2)
+    """
+    if not missing.any():
+        return missing.shape[1], 1.0, 0.0
+    n_samples = int((~missing.all(axis=0)).sum())
+    return n_samples, float(1.0 - missing.mean()), longest_gap(missing) / sampling_rate_hz
+
+
 def stuck_and_clipped(
     values: FloatArray,
     channels: tuple[str, ...],

@@ -38,7 +38,7 @@ def device_id(name: str) -> str:
     return _id_of(name)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _id_of(name: str) -> str:
     text = _NOT_ID.sub("-", name.lower()).strip("-")[:_MAX_ID].rstrip("-")
     if not text:

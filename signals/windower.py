@@ -20,25 +20,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from operator import eq
 
 import numpy as np
 from numpy.typing import NDArray
 
 from signals.block import Block, FloatArray, IntArray
+from signals.doubt import LEAP_S, Doubt, patience_ns
 from signals.grid import TIE_MARGIN, grid_position, grid_positions, nearest_point, uniform_positions
-from signals.marks import Carry, MarkStore, Samples, Store
+from signals.marks import Carry, MarkStore, Samples
 from signals.nearest import NearestStore
-from signals.plan import CutPlan, plan_of
-from signals.quality import longest_gap, stuck_and_clipped
+from signals.open_windows import OpenWindows
+from signals.plan import plan_of
 from signals.steady import CountedTime
-from signals.window import Closed, ClosedWindow, SampleCounts, SkippedWindows, WindowSpec
-
-_MAX_HELD_WINDOWS = 1000
-"""At most this many windows in a row are filled from held values alone; then the stretch is declared as a gap."""
-
-CLOCK_STEP_S = 10.0
-"""A device from which only late samples came for this long (receipt clock) has set its clock back; it starts anew."""
+from signals.window import Closed, SampleCounts, SkippedWindows, WindowSpec
 
 _NS = 1_000_000_000
 _TIE = 0.5 - TIE_MARGIN
@@ -46,7 +40,7 @@ _FLOAT = np.dtype(np.float32)
 _NOTHING: tuple[Closed, ...] = ()
 
 
-class DeviceWindows:
+class DeviceWindows(OpenWindows):
     """Cuts the stream of one device.
 
     Parameters
@@ -75,26 +69,12 @@ class DeviceWindows:
 
     __slots__ = (
         "_carried",
-        "_check_at",
         "_closed_through",
-        "_first_point",
-        "_gap_first",
-        "_gap_reason",
+        "_doubt",
         "_in_time",
-        "_is_spent",
-        "_late_first",
-        "_late_since_ns",
         "_new_at",
-        "_newest",
-        "_newest_clock_ns",
-        "_next",
-        "_plan",
         "_steady",
-        "_store",
-        "_touched",
-        "_whole_from",
         "counts",
-        "is_flowing",
         "newly_touched",
     )
 
@@ -106,35 +86,25 @@ class DeviceWindows:
         counts: SampleCounts | None = None,
         newly_touched: list[int] | None = None,
     ) -> None:
-        self._plan: CutPlan = plan_of(spec)
+        super().__init__(plan_of(spec))
         self.counts = SampleCounts() if counts is None else counts
         self.newly_touched: list[int] = [] if newly_touched is None else newly_touched
         self._closed_through = closed_through
         self._carried = carried
-        self._store: NearestStore | MarkStore | None = None
         self._steady: CountedTime | None = None
-        self._touched = 0  # bit i: window next + i has a sample
-        self._next = self._first_point = self._newest = self._newest_clock_ns = self._late_first = 0
-        self._gap_first: int | None = None
-        self._gap_reason = "no_samples"
-        self._late_since_ns: int | None = None
-        self._in_time = self._is_spent = self.is_flowing = False
-        # While samples flow without a hole: grid points at which a new window begins, at which closing must be looked
-        # at, and from which on every value is known to be there.
-        self._new_at = self._check_at = self._whole_from = 0
+        self._doubt: Doubt | None = None
+        self._in_time = False
+        self._new_at = 0  # while samples flow without a hole: grid point at which a new window begins
 
     @property
     def is_doubted(self) -> bool:
         """Whether the last samples were so late that their clock may have been set back: dropped, or declared soon."""
-        return (
-            self._late_since_ns is not None
-            and self._in_time
-            and (self._newest - self._late_first) > self._doubted_points()
-        )
+        return self._doubt is not None and self._in_time and self._doubt.is_far(self._plan, self._newest)
 
     def doubt_ends_ns(self) -> int:
         """The clock at which doubted samples are taken for late ones, if nothing else came."""
-        return (self._late_since_ns or 0) + int(self._patience_s() * 1e9)
+        since_ns = None if self._doubt is None else self._doubt.late_since_ns
+        return (since_ns or 0) + patience_ns(self._plan, in_time=self._in_time)
 
     @property
     def nbytes(self) -> int:
@@ -271,20 +241,6 @@ class DeviceWindows:
         wait = lowest * plan.hop + plan.length + plan.deadline - self._newest
         return self._newest_clock_ns + int(wait * 1e9 / plan.rate)
 
-    def flush(self) -> list[Closed]:
-        """Close every touched window: the recording has ended."""
-        out: list[Closed] = []
-        while self._touched:
-            last = self._next + self._touched.bit_length() - 1
-            self._close(last * self._plan.hop + self._plan.length + self._plan.deadline, out, by_clock=False)
-        self.is_flowing = False
-        return out
-
-    @property
-    def touched(self) -> list[int]:
-        """Windows that are open and have at least one sample."""
-        return [self._next + bit for bit in range(self._touched.bit_length()) if self._touched >> bit & 1]
-
     # ------------------------------------------------------------------ positions
 
     @staticmethod
@@ -324,11 +280,6 @@ class DeviceWindows:
         self._store = self._new_store(self._floor(first), carried)
         self._first_point = first_point
 
-    def _opened(self) -> Store:
-        if self._store is None:
-            raise RuntimeError("DeviceWindows: push a block first")
-        return self._store
-
     def _begin(self, samples: Samples) -> None:
         points = self._new_store(0, None).points(samples.part(slice(1)))
         first = self._first_window_of(int(points[0]))
@@ -341,10 +292,6 @@ class DeviceWindows:
         self._newest = int(samples.whole[0])
         self._open(first, int(points[0]), self._carried)
         self._carried = None
-
-    def _floor(self, index: int) -> int:
-        """First grid point still wanted when ``index`` is next: before its start where windows stand apart."""
-        return index * self._plan.hop - self._plan.reach
 
     def _first_window_of(self, point: int) -> int:
         return -((self._plan.length - 1 - point) // self._plan.hop)
@@ -359,19 +306,10 @@ class DeviceWindows:
         self.is_flowing = (
             isinstance(store, NearestStore)
             and self._in_time
-            and self._late_since_ns is None
+            and (self._doubt is None or self._doubt.late_since_ns is None)
             and store.start <= newest + 1 == store.stop
         )
         self._look_up()
-
-    def _look_up(self) -> None:
-        """Set the point at which a sample that flows in may close a window, after all that could close was closed.
-
-        A window whose end has passed lacks something that only a late sample can bring; else it waits for its deadline.
-        """
-        plan = self._plan
-        end = self._next * plan.hop + plan.length
-        self._check_at = end - 1 if self._newest < end - 1 else end + plan.deadline
 
     def _push_run(self, samples: Samples, clock_ns: int, out: list[Closed]) -> None:
         """Place samples that rise in time, in pieces that fit the open stretch."""
@@ -391,7 +329,11 @@ class DeviceWindows:
                 continue
             if points[at] >= store.start + plan.span:
                 # a jump: what is over closes first, so that the open stretch never grows beyond its span
+                before = self._newest
                 self._close(int(times[at]), out, by_clock=False, before=self._first_window_of(int(points[at])))
+                if self._in_time and points[at] - before > LEAP_S * plan.rate:
+                    self._doubted().leap, self._gap_reason = (before, int(points[at])), "clock_step"
+                    self.counts.clock_steps += 1
             stop = at + int(np.searchsorted(points[at:], store.start + plan.span))
             if plan.spec.policy == "linear":
                 stop = min(stop, at + self._step(times[at:]))
@@ -399,7 +341,9 @@ class DeviceWindows:
             self.counts.placed += new
             self.counts.duplicate += seen
             self._touch(points[at:stop])
-            self._late_since_ns, self._in_time = None, True
+            self._in_time = True
+            if self._doubt is not None:
+                self._doubt.late_since_ns = None
             if times[stop - 1] >= self._newest:
                 self._newest, self._newest_clock_ns = int(times[stop - 1]), clock_ns
             self._close(self._newest, out, by_clock=False)
@@ -434,146 +378,29 @@ class DeviceWindows:
                 self._touched |= bit
                 self.newly_touched.append(index)
 
+    def _doubted(self) -> Doubt:
+        if self._doubt is None:
+            self._doubt = Doubt()
+        return self._doubt
+
     def _step_back(self, point: int, time: int, clock_ns: int, out: list[Closed]) -> bool:
-        """Whether the device was anchored anew, because nothing but late samples has come for a while."""
-        if self._late_since_ns is None:
-            self._late_since_ns, self._late_first = clock_ns, point
+        """Whether the device was anchored anew: nothing but late samples has come for a while, or a leap was a lie."""
+        doubt = self._doubted()
+        lost = first = self._first_window_of(point)
+        if doubt.is_back(self._plan, point, self._newest, clock_ns):
+            doubt.returned_ns = clock_ns
+        elif doubt.late_since_ns is None:
+            doubt.late_since_ns, doubt.late_first = clock_ns, point
             return False
-        if clock_ns - self._late_since_ns < self._patience_s() * 1e9:
+        elif clock_ns - doubt.late_since_ns < patience_ns(self._plan, in_time=self._in_time):
             return False
+        else:
+            lost = self._first_window_of(doubt.late_first)
         out.extend(self.flush())
-        first, lost = self._first_window_of(point), self._first_window_of(self._late_first)
         if lost < first:
             out.append(SkippedWindows(lost, first - 1, "clock_step"))
         self.counts.clock_steps += 1
-        self._next, self._gap_first, self._late_since_ns = first, None, None
-        self._newest, self._newest_clock_ns = time, clock_ns
+        doubt.leap = doubt.late_since_ns = self._gap_first = None
+        self._next, self._newest, self._newest_clock_ns = first, time, clock_ns
         self._open(first, point, None)
         return True
-
-    def _patience_s(self) -> float:
-        """How long only late samples may come before the device's clock is taken to be set back."""
-        patience_s = max(CLOCK_STEP_S, self._plan.length / self._plan.rate)
-        # after a restart the broker may deliver a long tail that was labelled before
-        return patience_s if self._in_time else 6 * patience_s
-
-    def _doubted_points(self) -> float:
-        """A sample that is later than this is hardly one that the broker only delivers again."""
-        return self._patience_s() * self._plan.rate + 2 * self._plan.span
-
-    # ------------------------------------------------------------------ closing
-
-    def _close_flow(self) -> Sequence[Closed]:
-        """Close the windows that the last sample completed, where all before it is known to be there."""
-        out: list[Closed] = []
-        plan, store, newest = self._plan, self._store, self._newest
-        index, row_bytes = self._next, plan.row_bytes
-        first = index * plan.hop
-        if isinstance(store, NearestStore) and first >= self._whole_from:
-            at = (first - store.start) * row_bytes
-            while newest >= first + plan.length - 1 and self._touched & 1:
-                chunk = store.rows[at : at + plan.window_bytes]
-                values = np.ndarray((plan.n_channels, plan.length), _FLOAT, chunk, 0, (4, row_bytes))
-                stuck: tuple[str, ...] = ()
-                clipped: tuple[str, ...] = ()
-                ends = map(eq, plan.unpack_row(chunk, 0), plan.unpack_row(chunk, plan.window_bytes - row_bytes))
-                if plan.has_range or True in ends:  # what ends where it began may have stood still
-                    stuck, clipped = self._stuck_and_clipped(values)
-                if self._gap_first is not None:
-                    self._declare_skipped(out)
-                out.append(ClosedWindow(index, values, plan.length, 1.0, 0.0, stuck, clipped))
-                self._touched >>= 1
-                self._next = index = index + 1
-                first += plan.hop
-                at += plan.hop * row_bytes
-            self._check_at = first + plan.length - 1
-            store.drop_before(first - plan.reach)
-        if self._newest >= self._check_at:
-            self._close(self._newest, out, by_clock=False)
-            self._look_up()
-        if isinstance(store, NearestStore) and store.start > newest + 1:
-            self.is_flowing = False
-        return out
-
-    def _close(self, newest: int, out: list[Closed], *, by_clock: bool, before: int | None = None) -> None:
-        """Close in order what is complete or over its deadline when the device's time is ``newest`` (a grid point)."""
-        store, plan = self._opened(), self._plan
-        held = 0
-        while before is None or self._next < before:
-            stop = self._next * plan.hop + plan.length
-            over = newest >= stop + plan.deadline
-            touched = self._touched & 1
-            if touched and (over or (newest >= stop - 1 and store.may_be_whole(stop))):
-                values = store.resolve(stop - plan.length, stop)
-                missing = np.isnan(values)
-                # what would stand before the device's very first sample is not waited for
-                if not over and missing[:, max(0, self._first_point - stop + plan.length) :].any():
-                    break
-                self._emit(values, missing, out)
-            elif over and not touched:
-                values = None
-                if plan.spec.policy == "hold" and held < _MAX_HELD_WINDOWS:
-                    values = store.resolve(stop - plan.length, stop)
-                if values is not None and not np.isnan(values).all():
-                    held += 1
-                    self._emit(values, np.isnan(values), out)
-                elif by_clock and not self._touched:
-                    self._is_spent = values is not None
-                    break  # a silent device leaves no evidence; the gap is declared when it speaks again
-                else:
-                    self._skip(newest, before)
-            else:
-                break
-
-    def _skip(self, newest: int, before: int | None) -> None:
-        """Pass over windows that nothing touched; they are declared with the next window that closes."""
-        if self._gap_first is None:
-            self._gap_first, self._gap_reason = self._next, "no_samples"
-        plan = self._plan
-        target = (newest - plan.deadline - plan.length) // plan.hop + 1  # first window that is not over
-        if self._touched:
-            target = min(target, self._next + (self._touched & -self._touched).bit_length() - 1)
-        if before is not None:
-            target = min(target, before)
-        target = max(target, self._next + 1)
-        self._touched >>= min(target - self._next, self._touched.bit_length())
-        self._next = target
-        self._opened().drop_before(self._floor(target))
-
-    def _pass_window(self, out: list[Closed]) -> int:
-        """The index of the next window, which closes now; what was skipped before it is declared."""
-        index = self._next
-        if self._gap_first is not None:
-            self._declare_skipped(out)
-        self._next = index + 1
-        self._touched >>= 1
-        self._opened().drop_before(self._floor(index + 1))
-        return index
-
-    def _declare_skipped(self, out: list[Closed]) -> None:
-        """Say which windows before the next one nothing touched."""
-        if self._gap_first is not None and self._gap_first < self._next:
-            out.append(SkippedWindows(self._gap_first, self._next - 1, self._gap_reason))
-        self._gap_first = None
-
-    def _emit(self, values: FloatArray, missing: NDArray[np.bool_], out: list[Closed]) -> None:
-        plan = self._plan
-        whole = not missing.any()
-        stuck, clipped = self._stuck_and_clipped(values)
-        index = self._pass_window(out)
-        out.append(
-            ClosedWindow(
-                index=index,
-                values=values,
-                n_samples=plan.length if whole else int((~missing.all(axis=0)).sum()),
-                present=1.0 if whole else float(1.0 - missing.mean()),
-                longest_gap_s=0.0 if whole else longest_gap(missing) / plan.rate,
-                stuck=stuck,
-                clipped=clipped,
-                carry=self._opened().carry(self._floor(self._next)),
-            )
-        )
-
-    def _stuck_and_clipped(self, values: FloatArray) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        spec = self._plan.spec
-        return stuck_and_clipped(values, spec.channels, spec.minimum, spec.maximum, check_stuck=spec.policy != "hold")

@@ -25,8 +25,8 @@ PROGRAMS: dict[str, tuple[list[str], tuple[str, ...]]] = {
 
 _EXIT_CODES = """
 Exit codes: 0 done · 1 unexpected (the demo: a step failed) · 2 usage or data · 78 configuration of an agent
-(`EX_CONFIG` of `sysexits.h`) · 130 interrupted. An error is one line on standard error that says where, what was
-expected, and what came instead.
+(`EX_CONFIG` of `sysexits.h`) · 130 interrupted. `edge-agent status`: 0 well · 1 look at it · 2 no agent answers. An
+error is one line on standard error that says where, what was expected, and what came instead.
 """
 
 

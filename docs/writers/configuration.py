@@ -16,7 +16,8 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "edge-agent.toml
 _INTRODUCTION = """
 One TOML file holds all that an agent is told. `edge-agent check --config FILE` reads it, loads and proves every model
 it names, and prints every problem at once, each with its path. It exits with 78 if there is one. An unknown key is an
-error at every level; the nearest known key is named.
+error at every level; the nearest known key is named. No file yet? `edge-agent init` listens to a broker and writes
+one: [first-steps.md](first-steps.md).
 """
 
 _MAPPING = """

@@ -18,7 +18,7 @@ that would match its own tree.
 
 `{gateway}` and `{device}` are 1 to 64 of `[a-z0-9-]`. The name of a device is put into that form (`Living room/Temp 1`
 becomes `living-room-temp-1`). Readers must ignore fields that they do not know: newer agents may add some. `capture`
-is a contract that no agent publishes yet.
+comes from pipelines without a model, which collect windows.
 """
 
 

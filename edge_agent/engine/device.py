@@ -32,18 +32,18 @@ class Device:
         As it was sent.
     windows : DeviceWindows or None
         None: the device was let go, and a route that still leads here leads nowhere.
-    due_ns : int or None
-        Noted time of the deadlines.
+    slot : int or None
+        Where the deadlines have noted it.
     """
 
-    __slots__ = ("account", "due_ns", "is_stirred", "key", "name", "windows")
+    __slots__ = ("account", "is_stirred", "key", "name", "slot", "windows")
 
     def __init__(self, key: DeviceKey, name: str, windows: DeviceWindows, account: Account) -> None:
         self.key = key
         self.name = name
         self.windows: DeviceWindows | None = windows
         self.account = account
-        self.due_ns: int | None = None
+        self.slot: int | None = None
         self.is_stirred = False
 
     def due(self) -> int | None:
@@ -66,12 +66,15 @@ class Route:
         The decoder's reader of usual messages.
     device : Device or None
         Only where ``read`` is given: there the topic names the device.
+    also : Route or None
+        The way of the same topic into another pipeline.
     """
 
-    __slots__ = ("device", "pipeline", "read")
+    __slots__ = ("also", "device", "pipeline", "read")
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, also: Route | None = None) -> None:
         self.pipeline = pipeline
+        self.also = also
         self.read: Callable[[bytes], Rows | None] | None = getattr(pipeline.decoder, "read_rows", None)
         self.device: Device | None = None
 

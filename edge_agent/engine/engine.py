@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from edge_agent.engine.deadlines import Deadlines
@@ -21,6 +21,8 @@ Packet = tuple[bytes, bytes, int | None, bool]
 
 _KNOWN_TOPICS_PER_DEVICE = 4
 _MAX_KNOWN_TOPIC_BYTES = 256
+_UNSETTLED = 20_000
+"""Devices that may have received something since somebody looked at the clock, before their deadlines are noted."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class EngineCounters:
     devices_of: dict[str, int] = field(default_factory=dict)
     gaps: int = 0
     evicted: int = 0
+    of_others: int = 0
 
     def reject(self, reason: str) -> None:
         """Count one refusal."""
@@ -60,6 +63,8 @@ class Engine:
         Larger payloads are refused before decoding.
     resume : Resume or None
         What :meth:`resume_state` of an earlier run gave.
+    takes : function of a topic, or None
+        Whether its messages are ours; what other workers take is left undecoded. None = all are.
     """
 
     def __init__(
@@ -69,13 +74,16 @@ class Engine:
         max_devices: int = 10_000,
         max_payload_bytes: int = 65_536,
         resume: Resume | None = None,
+        takes: Callable[[str], bool] | None = None,
     ) -> None:
+        self._takes = takes
+        self._foreign: set[bytes] = set()
         self.counters = EngineCounters()
         self._pipelines = {pipeline.name: pipeline for pipeline in pipelines}
         self.counters.messages_of = dict.fromkeys(self._pipelines, 0)
         self.counters.devices_of = dict.fromkeys(self._pipelines, 0)
         self._templates = [(TopicTemplate(text), pipeline) for pipeline in pipelines for text in pipeline.topics]
-        self._routes: dict[bytes, tuple[Route, ...]] = {}
+        self._routes: dict[bytes, Route] = {}
         self._devices: OrderedDict[DeviceKey, Device] = OrderedDict()
         self._deadlines = Deadlines()
         self._ledger = Ledger()
@@ -84,6 +92,7 @@ class Engine:
         self._max_payload_bytes = max_payload_bytes
         self._max_known_topics = 1024 + _KNOWN_TOPICS_PER_DEVICE * max_devices
         self._earlier: OrderedDict[DeviceKey, Account] = OrderedDict(read_resume(resume or {}, self._pipelines))
+        self._forgotten: dict[DeviceKey, Account] = {}  # until what they owe is settled
         self._moved: dict[DeviceKey, Account] = {}
 
     @property
@@ -127,19 +136,19 @@ class Engine:
         """
         events: list[Event] = []
         find, to_end, touched = self._routes.get, self._devices.move_to_end, self._touched
-        most, counts = self._max_payload_bytes, self.counters
+        most, counts, stir = self._max_payload_bytes, self.counters, self._deadlines.stir
         counts.messages += len(packets)
         for topic, payload, _, is_retained in packets:
-            routes = find(topic)
+            route = find(topic)
             if is_retained:
                 counts.retained += 1
             elif len(payload) > most:
                 detail = f"at most {most} bytes expected, got {len(payload)}"
                 events.append(self._reject(_text(topic), None, "too_large", detail))
-            elif not routes and not (routes := self._match(topic, events)):
-                pass  # refused
             else:
-                for route in routes:
+                if route is None:
+                    route = self._match(topic, events)
+                while route is not None:
                     counts.messages_of[route.pipeline.name] += 1
                     try:
                         device = route.device
@@ -150,17 +159,19 @@ class Engine:
                             or (rows := route.read(payload)) is None
                         ):
                             self._take_checked(route, topic.decode(), payload, wall_ns, clock_ns, number, events)
-                            continue
-                        to_end(device.key)
-                        closed = windows.extend(rows[0], rows[1], wall_ns, clock_ns)
-                        if not device.is_stirred:
-                            self._deadlines.stir(device)
-                        if touched or closed or not windows.is_flowing or device.account.doubt is not None:
-                            self._report(device, closed, events, number)
+                        else:
+                            to_end(device.key)
+                            closed = windows.extend(rows[0], rows[1], wall_ns, clock_ns)
+                            if not device.is_stirred:
+                                stir(device)
+                            if touched or closed or not windows.is_flowing or device.account.doubt is not None:
+                                self._report(device, closed, events, number)
                     except Exception as error:  # noqa: BLE001 - the boundary: no message may end the agent (DESIGN decision 3)
                         detail = f"{type(error).__name__}: {error}"
                         events.append(self._reject(_text(topic), route.pipeline.name, "internal", detail))
+                    route = route.also
             number += 1
+        self._deadlines.settle(_UNSETTLED)
         return events
 
     def tick(self, clock_ns: int) -> list[Event]:
@@ -188,8 +199,7 @@ class Engine:
     def accepted(self, pipeline: str, device: str, index: int) -> None:
         """The broker accepted the label of a window, or the declaration of a gap that ends with it."""
         key = (pipeline, device)
-        known = self._devices.get(key)
-        account = self._earlier.get(key) if known is None else known.account
+        account = self._account(key)
         if account is None:
             return
         first = account.first_of_gap(index)
@@ -199,6 +209,8 @@ class Engine:
             self._ledger.settle_range(account, first, index)
         if account.accepted(index):
             self._moved[key] = account
+        if self._forgotten and account.owed is None:
+            self._forgotten.pop(key, None)
 
     def accepted_many(self, keys: Iterable[tuple[str, str, int]]) -> None:
         """``accepted`` for many; keys may repeat or be unknown."""
@@ -229,32 +241,50 @@ class Engine:
         for pipeline, told in changes.items():
             for identity in told["devices"]:
                 key = (pipeline, identity)
-                known = self._devices.get(key)
-                account = self._earlier.get(key) if known is None else known.account
+                account = self._account(key)
                 if account is not None:
                     self._moved[key] = account
 
     # ------------------------------------------------------------------ inside
 
-    def _match(self, topic: bytes, events: list[Event]) -> tuple[Route, ...]:
-        """The routes of a topic; a refusal among the events where there are none."""
+    def _account(self, key: DeviceKey) -> Account | None:
+        known = self._devices.get(key)
+        return known.account if known is not None else self._earlier.get(key) or self._forgotten.get(key)
+
+    def _match(self, topic: bytes, events: list[Event]) -> Route | None:
+        """The routes of a topic; a refusal among the events where there are none, nothing where others take it."""
+        if topic in self._foreign:
+            self._leave()
+            return None
         try:
             text = topic.decode()
         except UnicodeDecodeError:
             events.append(self._reject(_text(topic), None, "bad_topic", "a topic in UTF-8 expected"))
-            return ()
-        found: dict[str, Route] = {}
-        for template, pipeline in self._templates:
-            if pipeline.name not in found and template.match(text) is not None:
-                found[pipeline.name] = Route(pipeline)
-        routes = tuple(found.values())
-        if not routes:
+            return None
+        if self._takes is not None and not self._takes(text):
+            if len(self._foreign) >= self._max_known_topics:
+                self._foreign.clear()
+            self._foreign.add(topic)
+            self._leave()
+            return None
+        matching = {
+            pipeline.name: pipeline for template, pipeline in self._templates if template.match(text) is not None
+        }
+        route: Route | None = None
+        for pipeline in reversed(matching.values()):
+            route = Route(pipeline, also=route)
+        if route is None:
             events.append(self._reject(text, None, "no_pipeline", "the topic of a pipeline expected"))
         elif len(topic) <= _MAX_KNOWN_TOPIC_BYTES:
             if len(self._routes) >= self._max_known_topics:
                 self._routes.clear()
-            self._routes[topic] = routes
-        return routes
+            self._routes[topic] = route
+        return route
+
+    def _leave(self) -> None:
+        """It is another worker's: it is counted there, owes nothing here, and is acknowledged in its turn."""
+        self.counters.messages -= 1
+        self.counters.of_others += 1
 
     def _reject(self, topic: str, pipeline: str | None, reason: str, detail: str) -> Rejected:
         self.counters.reject(reason)
@@ -285,10 +315,11 @@ class Engine:
         device = route.device
         if device is None or device.windows is None or device.name != name:
             try:
-                key = (pipeline.name, device_id(name))
+                identity = device_id(name)
             except ValueError as error:
                 events.append(self._reject(topic, pipeline.name, "bad_device", str(error)))
                 return None
+            key = (pipeline.name, name if name == identity else identity)  # one text in memory where one is enough
             device = self._devices.get(key)
             if device is None:
                 return self._admit(key, name, pipeline, events)
@@ -300,9 +331,9 @@ class Engine:
         return device
 
     def _admit(self, key: DeviceKey, name: str, pipeline: Pipeline, events: list[Event]) -> Device:
+        account = self._earlier.pop(key, None) or self._forgotten.pop(key, None) or Account()
         if len(self._devices) >= self._max_devices:
             self._evict(events)
-        account = self._earlier.pop(key, None) or Account()
         windows = DeviceWindows(
             pipeline.spec, account.said_through, account.carry, self.counters.samples, self._touched
         )
@@ -317,7 +348,6 @@ class Engine:
         self.counters.devices_of[key[0]] -= 1
         account = device.account
         touched = [] if device.windows is None else device.windows.touched
-        self._deadlines.leave(device)
         device.windows = None
         self._ledger.believe(account, touched[-1] if touched else None)
         if touched:
@@ -325,7 +355,9 @@ class Engine:
         if account.said_through is not None:
             self._earlier[key] = account
             if len(self._earlier) > self._max_devices:
-                self._earlier.popitem(last=False)
+                oldest, forgotten = self._earlier.popitem(last=False)
+                if forgotten.owed is not None:
+                    self._forgotten[oldest] = forgotten
 
     def _report(self, device: Device, closed: Sequence[Closed], events: list[Event], number: int | None = None) -> None:
         key, account, windows = device.key, device.account, device.windows

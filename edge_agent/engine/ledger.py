@@ -11,10 +11,17 @@ from collections import deque
 
 from signals.marks import Carry
 
-_Debt = list[int]
-"""One owed window: the number of the first message that touched it; -1 = settled."""
-
 _SETTLED = -1
+
+
+class Debt:
+    """One owed window, and the number of the first message that touched it; -1 = settled."""
+
+    __slots__ = ("index", "number")
+
+    def __init__(self, number: int, index: int) -> None:
+        self.number = number
+        self.index = index
 
 
 class Account:
@@ -27,8 +34,10 @@ class Account:
         The values that windows behind ``closed_through`` need (linear and hold).
     said_through : int or None
         The last window that was handed out, accepted or not.
-    doubt : list of int or None
-        The debt of late samples that may come from a clock that was set back.
+    owed : list of Debt or None
+        In the order in which the windows were touched; they are settled in about the same, so the first is the usual.
+    doubt : Debt or None
+        What is owed for late samples that may come from a clock that was set back.
     """
 
     __slots__ = ("_accepted", "_emitted", "_gaps", "carry", "closed_through", "doubt", "owed", "said_through")
@@ -36,9 +45,9 @@ class Account:
     def __init__(self, closed_through: int | None = None, carry: Carry | None = None) -> None:
         self.closed_through = self.said_through = closed_through
         self.carry = carry
-        self.doubt: _Debt | None = None
+        self.doubt: Debt | None = None
         # Made when they are needed: most devices owe a window or two, and have none on the way.
-        self.owed: dict[int, _Debt] | None = None
+        self.owed: list[Debt] | None = None
         self._emitted: dict[int, Carry | None] | None = None
         self._accepted: set[int] | None = None
         self._gaps: dict[int, int] | None = None
@@ -114,7 +123,7 @@ class Ledger:
     __slots__ = ("_n_owed", "_queue")
 
     def __init__(self) -> None:
-        self._queue: deque[_Debt] = deque()
+        self._queue: deque[Debt] = deque()
         self._n_owed = 0
 
     def __len__(self) -> int:
@@ -123,30 +132,37 @@ class Ledger:
 
     def owe(self, number: int, account: Account, index: int) -> None:
         """Message ``number`` is the first that touched window ``index``."""
-        if account.owed is None:
-            account.owed = {}
-        if index not in account.owed:
-            account.owed[index] = self._debt(number)
+        owed = account.owed
+        if owed is None:
+            account.owed = [self._debt(number, index)]
+        elif owed[-1].index < index or all(debt.index != index for debt in owed):
+            owed.append(self._debt(number, index))
 
     def settle(self, account: Account, index: int) -> None:
         """The label of the window was accepted, or its loss was declared and accepted."""
-        if account.owed is not None:
-            debt = account.owed.pop(index, None)
-            if debt is not None:
-                debt[0] = _SETTLED
+        owed = account.owed
+        if owed is None:
+            return
+        for position, debt in enumerate(owed):
+            if debt.index == index:
+                debt.number = _SETTLED
                 self._n_owed -= 1
-                if not account.owed:
+                if len(owed) == 1:
                     account.owed = None
+                else:
+                    del owed[position]
+                return
 
     def settle_range(self, account: Account, first_index: int, last_index: int) -> None:
         """The loss of all these windows was declared and accepted."""
-        for index in [index for index in account.owed or () if first_index <= index <= last_index]:
-            self.settle(account, index)
+        for debt in list(account.owed or ()):
+            if first_index <= debt.index <= last_index:
+                self.settle(account, debt.index)
 
     def doubt(self, number: int, account: Account) -> None:
         """Message ``number`` is the first of late samples that may still have to be declared."""
         if account.doubt is None:
-            account.doubt = self._debt(number)
+            account.doubt = self._debt(number, 0)
 
     def believe(self, account: Account, declared_by: int | None) -> None:
         """The doubt is over: the samples were late, or the gap that ends with window ``declared_by`` declares them."""
@@ -154,23 +170,24 @@ class Ledger:
         if debt is None:
             return
         if declared_by is not None:
+            debt.index = declared_by
             if account.owed is None:
-                account.owed = {}
-            if declared_by not in account.owed:
-                account.owed[declared_by] = debt
-                return
-        debt[0] = _SETTLED
+                account.owed = [debt]
+            else:
+                account.owed.insert(0, debt)
+            return
+        debt.number = _SETTLED
         self._n_owed -= 1
 
     def acknowledgeable(self, next_number: int) -> int:
         """Every message with a smaller number than this may be acknowledged."""
         queue = self._queue
-        while queue and queue[0][0] == _SETTLED:
+        while queue and queue[0].number == _SETTLED:
             queue.popleft()
-        return min(next_number, queue[0][0]) if queue else next_number
+        return min(next_number, queue[0].number) if queue else next_number
 
-    def _debt(self, number: int) -> _Debt:
-        debt = [number]
+    def _debt(self, number: int, index: int) -> Debt:
+        debt = Debt(number, index)
         self._queue.append(debt)
         self._n_owed += 1
         return debt

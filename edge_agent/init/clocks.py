@@ -50,9 +50,9 @@ def read_time(value: object, received_ns: int) -> ReadTime | None:
         return ReadTime("iso8601", t_ns) if abs(t_ns - received_ns) < _DAY_NS else None
     if isinstance(value, int | float) and not isinstance(value, bool):
         for unit in _UNITS:
-            t_ns = round(value * UNIT_NS[unit])
-            if abs(t_ns - received_ns) < _DAY_NS:
-                return ReadTime(unit, t_ns)
+            # Compared as it is: a number beyond every clock may be too large to be rounded.
+            if abs(value * UNIT_NS[unit] - received_ns) < _DAY_NS:
+                return ReadTime(unit, round(value * UNIT_NS[unit]))
     return None
 
 

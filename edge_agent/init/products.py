@@ -209,6 +209,8 @@ def know(topic: str, bases: list[str]) -> Known | None:
     levels = topic.split("/")
     if topic.startswith(("$", f"{ROOT}/")):
         return Known("own", ignored="published by an agent or the broker itself")
+    if any(character in topic for character in "{}+#"):
+        return Known("odd", ignored="braces or wildcards in the topic: no template can name it")
     for find in (_zigbee, _tasmota, _esphome, _shelly, _other):
         if (known := find(topic, levels, bases)) is not None:
             return known

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -191,9 +191,9 @@ def pipeline_names(families: Sequence[Family]) -> list[str]:
 
 def write_beside(path: Path, text: str) -> Path:
     """A file of this text beside ``path``, on the disk; the caller gives it its name or removes it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".toml")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    beside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.toml")
+    with beside.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    return Path(name)
+    return beside

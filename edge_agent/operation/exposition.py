@@ -75,6 +75,13 @@ ROWS = (
     ),
     Row("reloads", "telltale_reloads", "counter", "kind", "reloads: models swapped, or the agent replaced"),
     Row("reloads_refused", "telltale_reloads_refused", "counter", "", "reloads refused: the agent went on as it was"),
+    Row("spool_labels", "telltale_spool_labels", "gauge", "", "labels on disk that the broker has not accepted"),
+    Row("journal_messages", "telltale_journal_messages", "gauge", "", "sensor messages in the journal"),
+    Row("journal_again", "telltale_journal_again", "counter", "", "messages delivered again that were in the journal"),
+    Row("journal_skipped", "telltale_journal_skipped", "counter", "", "messages that could not be journalled"),
+    Row("broker_dropped", "telltale_broker_dropped", "counter", "", "messages that the broker says it dropped"),
+    Row("self_test", "telltale_self_test_passed", "gauge", "", "1 once what this agent publishes came back"),
+    Row("alarms", "telltale_alarm", "gauge", "code", "1 while this alarm is on"),
     Row("state_free_bytes", "telltale_state_free_bytes", "gauge", "", "free space where the state folder is"),
 )
 
@@ -144,9 +151,13 @@ def build_registry(board: Board) -> CollectorRegistry:
     return registry
 
 
-def _family(row: Row, value: float | Mapping[str, float] | None) -> Iterator[Metric]:
+def _family(row: Row, value: float | str | list[str] | Mapping[str, float] | None) -> Iterator[Metric]:
     if value is None:
         return
+    if isinstance(value, str):
+        value = float(value == "passed")
+    elif isinstance(value, list):
+        value = dict.fromkeys(value, 1.0)
     kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
     if isinstance(value, Mapping):
         family = kind(row.name, row.meaning, labels=[row.label])

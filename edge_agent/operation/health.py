@@ -65,6 +65,8 @@ class HealthBook:
         is_starting, is_stopping : bool
             Not yet, or no longer, at work: told instead of ``degraded``.
         """
+        while len(self._past) > 1 and now_s - self._past[1].now_s >= LOOK_BACK_S:
+            self._past.popleft()
         problems = [*troubles, *self._losses(metrics), *_shortages(metrics)]
         self._remember(metrics, now_s)
         state: State = "degraded" if problems else "ok"
@@ -101,8 +103,6 @@ class HealthBook:
         if not past or now_s - past[-1].now_s >= _EVERY_S:
             pipelines = {name: counts.messages for name, counts in metrics.pipelines.items()}
             past.append(_Past(now_s, metrics.messages_received, pipelines, _loss_counts(metrics)))
-        while len(past) > 1 and now_s - past[1].now_s >= LOOK_BACK_S:
-            past.popleft()
 
     def _losses(self, now: AgentMetrics) -> list[str]:
         """What the counters of the last minute say was lost."""

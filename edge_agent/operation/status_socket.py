@@ -79,6 +79,8 @@ class StatusServer:
 
 
 class _Server(FewVisitors, socketserver.UnixStreamServer):
+    request_queue_size = 16
+
     def __init__(self, path: Path, board: Board) -> None:
         self.board = board
         with _reachable(path) as address:

@@ -44,6 +44,11 @@ class BarrierClock:
         """Barriers sent whose PUBACK is not here yet."""
         return len(self._mids)
 
+    @property
+    def has_echoed(self) -> bool:
+        """Whether a barrier of this run came back: all that the session held at the start has been delivered."""
+        return self._newest_echo_ns > 0
+
     def is_due(self, now_ns: int) -> bool:
         """Whether the next barrier should be sent."""
         return now_ns >= self._next_ns and len(self._mids) < _MAX_IN_FLIGHT

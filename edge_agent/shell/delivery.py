@@ -19,7 +19,7 @@ flag.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -163,8 +163,10 @@ class Outbox:
         self._spool = spool
         self._sequence = spool.next_sequence if spool is not None else 0
         self._sheltering: dict[int, Outgoing] = {}
+        self._has_overflowed = False
         self._now_s = 0.0
-        self._heard_s = 0.0
+        self._heard_s: float | None = None
+        self._has_left_memory = False
         self._next_pass_s = 0.0
         self.settled: list[WindowKey] = []
         self.accepted = 0
@@ -301,7 +303,7 @@ class Outbox:
         """
         since_ns = n_labels = 0
         in_flight, ring, parts, settled = self._in_flight, self._ring, self._parts, self.settled
-        self._heard_s = now_s
+        self._hear(now_s)
         for mid in mids:
             message = in_flight.pop(mid, None)
             if message is None or message.is_repeat:
@@ -331,7 +333,7 @@ class Outbox:
 
     def confirmed(self, mid: int, reason: int, now_s: float) -> None:
         """Act on a PUBACK; identifiers that are not ours are ignored."""
-        self._heard_s = now_s
+        self._hear(now_s)
         message = self._in_flight.pop(mid, None)
         if message is None or message.is_repeat or message.kind == "barrier":
             return
@@ -415,20 +417,30 @@ class Outbox:
                 kept.key = None
         if spool.n_dropped:
             self.dropped["spool_full"] = spool.n_dropped
-        if self.is_idle:
+        if self.is_idle or self._heard_s is None:
             self._heard_s = now_s
         if all_of_it or now_s - self._heard_s >= SHELTER_AFTER_S:
             self._shelter_queue()
             self._shelter_copies(self._in_flight.values())
-        if all_of_it or (held_too and self._n_held):
+        # Acknowledgements go out in order: a label that waits in memory would hold up those of all that overflowed.
+        self._has_overflowed = self._has_overflowed and self._n_held > 0
+        if all_of_it or held_too or self._has_overflowed:
             for held in self._held.values():
                 self._shelter_copies(held.waiting)
         if now_s >= self._next_pass_s and not spool.has_more:
             self._next_pass_s = now_s + self._retry_max_s
             spool.begin_pass()
 
+    def _hear(self, now_s: float) -> None:
+        """The broker gives its word again: what left memory meanwhile may come back."""
+        self._heard_s = now_s
+        if self._has_left_memory and self._spool is not None:
+            self._has_left_memory = False
+            self._spool.begin_pass()
+
     def _shelter_queue(self) -> None:
         """What waits to be sent leaves memory for the disk; what the broker may know by its identifier stays."""
+        self._has_left_memory = True
         stays: deque[Outgoing] = deque()
         for message in self._queue:
             if message.mid or not self._is_kept(message) or not self._shelter(message, is_resident=False):
@@ -444,7 +456,7 @@ class Outbox:
     def _shelter(self, message: Outgoing, *, is_resident: bool) -> bool:
         """Whether the message is on its way to the disk, or there already."""
         spool, kind = self._spool, message.kind
-        if spool is None or kind == "status" or kind == "barrier":
+        if spool is None or kind == "status" or kind == "barrier":  # noqa: PLR1714 - a set does not narrow the type
             return False
         if message.is_spooled:
             if not is_resident:
@@ -570,6 +582,7 @@ class Outbox:
     def _drop_oldest(self) -> None:
         oldest = next(held for held in self._held.values() if held.waiting)
         self._n_held -= 1
+        self._has_overflowed = True
         self._overflow(oldest.waiting.popleft())
 
     def _wake(self, now_s: float) -> None:

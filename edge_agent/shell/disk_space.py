@@ -99,7 +99,9 @@ class DiskSpace:
             if folder == self._folder:
                 self.free_bytes = free
                 is_read_only = disk.f_flag & os.ST_RDONLY
-                unwritable = f"{folder}: the file system is read-only" if is_read_only else self._keep_ballast(free, size)
+                unwritable = (
+                    f"{folder}: the file system is read-only" if is_read_only else self._keep_ballast(free, size)
+                )
                 if not self._ballast_bytes():
                     free = max(0, free - _ballast_for(size))  # what was let go is spent, not gained
             if free < _FULL_BYTES:
@@ -150,4 +152,3 @@ def low_below(size_bytes: int) -> int:
 
 def _ballast_for(size_bytes: int) -> int:
     return min(BALLAST_BYTES, size_bytes // 8 // _BLOCK_BYTES * _BLOCK_BYTES)
-

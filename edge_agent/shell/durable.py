@@ -74,7 +74,9 @@ class Durable:
         alarms, spool, journal = self.alarms, self.spool, self.journal
         stores = [store for store in (spool, journal) if store is not None]
         is_full = journal is not None and journal.is_full
-        problems = [store.problem for store in (self.state, *stores) if store.problem and not (store is journal and is_full)]
+        problems = [
+            store.problem for store in (self.state, *stores) if store.problem and not (store is journal and is_full)
+        ]
         self.space.turn(now_s, sorted(set(problems)))
         alarms.set("journal_full", "no message is acknowledged until labels make room" if is_full else "")
         found = " and ".join(self._set_aside)

@@ -130,11 +130,11 @@ class LabelJson:
         texts = orjson.dumps(numbers.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
         templates, found = self._templates, list[Verdict | None]()
         at = 0
-        sure, far = numbers[:, 0].tolist(), numbers[:, -1].tolist()
-        for index, confidence, distance, good in zip(chosen.tolist(), sure, far, finite.tolist(), strict=True):
+        sure, far, good = numbers[:, 0].tolist(), numbers[:, -1].tolist(), np.asarray(finite).tolist()
+        for index, confidence, distance, is_finite in zip(chosen.tolist(), sure, far, good, strict=True):
             label, state, template = templates[index]
             stop = at + n_columns
-            found.append((label, state, template % tuple(texts[at:stop]), confidence, distance) if good else None)
+            found.append((label, state, template % tuple(texts[at:stop]), confidence, distance) if is_finite else None)
             at = stop
         return found
 

@@ -154,7 +154,9 @@ class MessageJournal:
             if not is_retained:
                 self.received(number + position, mid, topic, payload, wall_ns=wall_ns, now_s=now_s)
 
-    def received(self, number: int, mid: int | None, topic: bytes, payload: bytes, *, wall_ns: int, now_s: float) -> None:  # noqa: PLR0917 - one message
+    def received(
+        self, number: int, mid: int | None, topic: bytes, payload: bytes, *, wall_ns: int, now_s: float
+    ) -> None:
         """Take a message; rows of messages without ``mid`` (QoS 0) are kept too."""
         if self._rows.n_waiting >= _WAITING_MAX:
             self.n_skipped += 1

@@ -14,7 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge_agent.config import AgentConfig
-from edge_agent.shell.publish_packets import Packet, is_cut, read_packets
+from edge_agent.shell.publish_packets import LONGEST_WAIT_BYTES, Packet, is_cut, read_large, read_packets
 from schemas import ConfigError
 
 READ_AHEAD_BYTES = 65_536
@@ -56,7 +56,7 @@ class FastClient(_RememberingClient):
     """paho's client with a fast way in and out: 64 KiB of the socket at a time, whole packets taken out at once.
 
     paho reads single bytes, builds several objects for each message and a lock for each label, most of the cost of a
-    message at the gateway. Here PUBLISH and PUBACK packets of ours are read and written as bytes; all other packets, and
+    message at the gateway. Here PUBLISH and PUBACK packets are read and written as bytes; all other packets, and
     whatever is malformed, go paho's way: connecting, subscribing, keep-alive and errors stay its own. What is written
     goes through paho's queue, never beside it, so that it cannot stand inside a half-written packet. The fast way uses
     private names of paho; where paho is of another series, or one of them is missing, stock paho is used
@@ -68,6 +68,10 @@ class FastClient(_RememberingClient):
     _is_cut = False
     _is_drained = False
     _is_over = False
+    _passing: Packet | None = None
+    _to_pass = 0
+    max_packet_bytes = LONGEST_WAIT_BYTES
+    """A longer PUBLISH is let pass unread. MQTT 5 brokers are told, 3.1.1 has no word for it."""
 
     @cached_property
     def is_fast(self) -> bool:
@@ -86,6 +90,7 @@ class FastClient(_RememberingClient):
         """Drop the tail of a connection that is over, and keep paho's identifiers below those of the outbox."""
         self._ahead, self._at = b"", 0
         self._is_cut = self._is_drained = self._is_over = False
+        self._passing, self._to_pass = None, 0
         if self.is_fast:
             self._last_mid = 0
 
@@ -100,7 +105,7 @@ class FastClient(_RememberingClient):
             return False
         except OSError:
             piece = b""
-        self._ahead, self._at = self._ahead[self._at :] + piece, 0
+        self._ahead, self._at = self._ahead[self._at :] + piece if self._at < len(self._ahead) else piece, 0
         self._is_drained = len(piece) < READ_AHEAD_BYTES
         self._is_over = not piece
         with self._msgtime_mutex:
@@ -113,9 +118,29 @@ class FastClient(_RememberingClient):
         """Take out the PUBLISH and PUBACK packets that stand next; False where paho has to read the one behind them."""
         if self._in_packet["command"] or self._is_over:
             return False  # paho is in the middle of a packet, or has to find the end of the connection
-        self._at = read_packets(self._ahead, self._at, packets, accepted, refused, is_5=is_5)
-        self._is_cut = is_cut(self._ahead, self._at)
+        is_waiting = False
+        while self._let_pass(packets):
+            self._at = read_packets(self._ahead, self._at, packets, accepted, refused, is_5=is_5)
+            large, length = read_large(self._ahead, self._at, self.max_packet_bytes)
+            if large is None:
+                is_waiting = length > 0
+                break
+            self._passing, self._to_pass = large, length
+        self._is_cut = is_waiting or is_cut(self._ahead, self._at)
         return self._is_cut or self._at >= len(self._ahead)
+
+    def _let_pass(self, packets: list[Packet]) -> bool:
+        """Drop what is here of a PUBLISH that is too long; False while more of it is to come."""
+        if self._passing is None:
+            return True
+        here = min(self._to_pass, len(self._ahead) - self._at)
+        self._at += here
+        self._to_pass -= here
+        if self._to_pass:
+            return False
+        packets.append(self._passing)
+        self._passing = None
+        return True
 
     def read_packet(self) -> bool:
         """Let paho read one packet; False where the connection is over or nothing is whole.
@@ -174,6 +199,7 @@ def build_client(config: AgentConfig, *, is_5: bool, will: tuple[str, bytes] | N
         reconnect_on_failure=False,
         manual_ack=True,
     )
+    client.max_packet_bytes = mqtt.max_packet_bytes
     client.on_socket_open = _without_delay
     client.connect_timeout = _CONNECT_TIMEOUT_S
     # The outbox keeps to what the broker allows; a second limit inside paho would hold messages back unseen.

@@ -17,9 +17,11 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -28,12 +30,16 @@ from edge_agent.config import AgentConfig
 from edge_agent.shell.delivery import Outgoing
 from edge_agent.shell.device_clock import DeviceClock
 from edge_agent.shell.mqtt_client import RECEIVE_MAXIMUM, FastClient, build_client
-from edge_agent.shell.publish_packets import Packet, puback_run, publish_parts, topic_field
+from edge_agent.shell.packets_out import PacketsOut
+from edge_agent.shell.publish_packets import Packet
 
 log = logging.getLogger(__name__)
 
 BURST_MESSAGES = 2_000
 """At most about this many messages are read before the burst is handed over."""
+
+_BURST_PIECES = 4
+"""At most so many pieces of 64 KiB: what was read should still stand in the cache when it is decoded."""
 
 FIRST_RECONNECT_S = 0.5
 _CONNACK_TIMEOUT_S = 10.0
@@ -45,7 +51,6 @@ _FAILURE = 0x80
 _LINGER_S = 1.0
 _LINGER_BYTES = 65_536
 _OWN_IN_FLIGHT = 1_000
-_PACKET_OVERHEAD_BYTES = 16
 
 NO_GUARANTEE = (
     "this connection cannot promise delivery (MQTT 3.1.1): messages are acknowledged on receipt, a killed agent loses "
@@ -60,11 +65,6 @@ _BREATH_S = 0.001
 
 Under load this saves half of the turns, for a millisecond; where packets come one by one it is not done.
 """
-
-_NO_UTF8 = b"\xff"
-"""Stands for a topic that stock paho cannot show."""
-
-_TOPIC_FIELDS = 100_000
 
 
 @dataclass(slots=True)
@@ -139,8 +139,7 @@ class MqttLink:
         self.accepted: list[int] = []
         self.not_accepted: list[tuple[int, int]] = []
         self.has_session = False
-        self._to_write: list[bytes] = []
-        self._topic_fields: dict[str, bytes] = {}
+        self._out = PacketsOut()
         self._housekeeping_s = 0.0
         self.epoch = 0
         self.is_connected = False
@@ -234,7 +233,7 @@ class MqttLink:
             if not client.is_fast:
                 self._read_stock()
                 return
-            while True:
+            for n_pieces in count():
                 packets: list[Packet] = []
                 is_empty = client.take_packets(packets, self.accepted, self.not_accepted, is_5=is_5)
                 if packets:
@@ -242,7 +241,7 @@ class MqttLink:
                 if not is_empty:
                     if not client.read_packet() or client.socket() is None:
                         return
-                elif self.n_waiting >= stop_at or not client.read_ahead():
+                elif n_pieces >= _BURST_PIECES or self.n_waiting >= stop_at or not client.read_ahead():
                     return
         finally:
             self._is_reading = False
@@ -284,15 +283,7 @@ class MqttLink:
         newest : sequence of bool
             Which of them may replace the retained message of their topic.
         """
-        is_5, most, fields, to_write = self.protocol == "5", self.max_packet_bytes, self._topic_fields, self._to_write
-        too_large = []
-        for message, retain in zip(messages, newest, strict=True):
-            field = fields.get(message.topic) or self._topic_field(message.topic)
-            if len(field) + len(message.payload) + _PACKET_OVERHEAD_BYTES > most:
-                too_large.append(message)
-                continue
-            to_write += publish_parts(field, message.payload, message.mid, retain, message.is_dup, is_5)
-        return too_large
+        return self._out.labels(messages, newest, most_bytes=self.max_packet_bytes, is_5=self.protocol == "5")
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """Hand a message over; its packet identifier, or None where it was not taken (not connected).
@@ -304,7 +295,7 @@ class MqttLink:
         if self.is_fast:
             if qos:
                 raise ValueError("MqttLink.publish: QoS 0 expected; messages of QoS 1 go through send")
-            self._to_write += publish_parts(self._topic_field(topic), payload, 0, retain, False, self.protocol == "5")
+            self._out.unconfirmed(topic, payload, retain=retain, is_5=self.protocol == "5")
             return 0
         info = self._client.publish(topic, payload, qos=qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
@@ -315,34 +306,31 @@ class MqttLink:
         """Send PUBACKs, in this order; they leave with :meth:`flush`."""
         if mids and self.is_connected:
             if self.is_fast:
-                self._to_write.append(puback_run(mids))
+                self._out.acknowledge(mids)
             else:
                 self._client.acknowledge(mids)
 
     def flush(self) -> None:
         """Give everything written to the socket, as one piece; what does not fit in leaves in the next turns."""
-        if self._to_write:
-            content = b"".join(self._to_write)
-            self._to_write.clear()
-            if self.is_connected:
-                self._client.write(content)
-
-    def _topic_field(self, topic: str) -> bytes:
-        if len(self._topic_fields) >= _TOPIC_FIELDS:
-            self._topic_fields.clear()
-        field = self._topic_fields[topic] = topic_field(topic)
-        return field
+        content = self._out.take()
+        if content and self.is_connected:
+            self._client.write(content)
 
     def unsubscribe(self, filters: list[str]) -> None:
         """Take filters out of the session, which would else go on to collect their messages for us."""
         if filters and self.is_connected:
             self._client.unsubscribe(filters)
 
-    def close(self, deadline_s: float) -> None:
-        """Disconnect in good order; the session stays at the broker, the last will is not sent."""
+    def close(self, deadline_s: float, *, ends_session: bool = False) -> None:
+        """Disconnect in good order; the session stays at the broker unless it is to end; the last will is not sent."""
         self._is_closing = True
+        self.flush()
         if self._client.socket() is not None:
-            self._client.disconnect()
+            properties = None
+            if ends_session and self.protocol == "5":
+                properties = Properties(PacketTypes.DISCONNECT)
+                properties.SessionExpiryInterval = 0
+            self._client.disconnect(properties=properties)
         while self._client.socket() is not None and time.monotonic() < deadline_s:
             self.turn(0.05)
         if (left := self._client.socket()) is not None:
@@ -365,7 +353,7 @@ class MqttLink:
         self._down()
         self._is_answered = False
         self._client.forget_connection()
-        self._to_write.clear()
+        self._out.take()  # meant for a connection that is over
         self._client.trouble = ""
         try:
             self._client.reconnect()
@@ -444,8 +432,8 @@ class MqttLink:
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
             topic = message.topic.encode()
-        except UnicodeDecodeError:
-            topic = _NO_UTF8
+        except UnicodeDecodeError as error:
+            topic = bytes(error.object)
         self._keep([(topic, bytes(message.payload), message.mid if message.qos else None, bool(message.retain))])
 
     def _on_publish(

@@ -7,6 +7,7 @@ left to the client library. Out: PUBLISH packets and runs of PUBACKs as bytes.
 from __future__ import annotations
 
 import struct
+from typing import Self
 
 Packet = tuple[bytes, bytes, int | None, bool]
 """One PUBLISH: topic, payload, packet identifier (None = QoS 0), whether it is a retained message."""
@@ -28,7 +29,7 @@ _TWO_VARINT_BYTES = 16_384
 _PUBACK_OF_SUCCESS = 0x4002_0000
 
 
-def read_packets(
+def read_packets(  # noqa: C901, PLR0912 - one pass over the bytes; each branch is a field of section 3.3 or 3.4
     data: bytes, at: int, packets: list[Packet], accepted: list[int], refused: list[tuple[int, int]], *, is_5: bool
 ) -> int:
     """Take out the PUBLISH and PUBACK packets that stand whole from ``at`` on; the position behind the last of them.
@@ -120,6 +121,58 @@ def is_cut(data: bytes, at: int) -> bool:
     return size < body + remaining <= at + LONGEST_WAIT_BYTES
 
 
+class Unread(bytes):
+    """A payload that was let pass instead of being kept: it is empty, and as long as it would have been.
+
+    Examples
+    --------
+    >>> len(Unread(268_000_000)), bytes(Unread(5))
+    (268000000, b'')
+    """
+
+    _size: int
+
+    def __new__(cls, size: int) -> Self:
+        """The payload of so many bytes."""
+        made = super().__new__(cls)
+        made._size = size
+        return made
+
+    def __len__(self) -> int:
+        return self._size
+
+
+def read_large(data: bytes, at: int, most: int) -> tuple[Packet | None, int]:
+    """A PUBLISH longer than ``most`` that begins at ``at``: without its payload, and its whole length.
+
+    Length 0 = something else begins there; a length without a packet = wait for more of its head. Of QoS 2, which is
+    never asked for, nothing is owed either.
+
+    Examples
+    --------
+    >>> read_large(bytes.fromhex("32ffffff7f 0001 61 0007 2a2a"), 0, 1000)
+    ((b'a', b'', 7, False), 268435460)
+    >>> read_large(bytes.fromhex("32ffffff7f 0001"), 0, 1000), read_large(bytes.fromhex("3206 0001 61 0007 2a"), 0, 1000)
+    ((None, 268435460), (None, 0))
+    """
+    size = len(data)
+    if at >= size or data[at] & _TYPE_MASK != _PUBLISH:
+        return None, 0
+    remaining, body = _varint(data, at + 1, size)
+    if body < 0 or body - at + remaining <= most:
+        return None, 0
+    length = body - at + remaining
+    if size < body + 2:
+        return None, length
+    topic_end = body + 2 + (data[body] << 8 | data[body + 1])
+    if topic_end + 2 > at + length or topic_end == body + 2:
+        return None, 0  # malformed: paho finds out and hangs up
+    if size < topic_end + 2:
+        return None, length
+    mid = data[topic_end] << 8 | data[topic_end + 1] if data[at] & _QOS_MASK == _QOS_1 else None
+    return (data[body + 2 : topic_end], Unread(remaining), mid, data[at] & _RETAIN == 1), length
+
+
 def puback_run(mids: list[int]) -> bytes:
     """PUBACKs of success in this order, as one piece of the stream (section 3.4: 40 02, identifier).
 
@@ -146,13 +199,8 @@ def topic_field(topic: str) -> bytes:
     return len(raw).to_bytes(2) + raw
 
 
-def publish_parts(  # noqa: PLR0917 - the fields of one packet, in its order
-    topic: bytes,
-    payload: bytes,
-    mid: int,
-    retain: bool,
-    is_dup: bool,
-    is_5: bool,  # noqa: FBT001
+def publish_parts(
+    topic: bytes, payload: bytes, mid: int, *, retain: bool, is_dup: bool, is_5: bool
 ) -> tuple[bytes, bytes, bytes, bytes]:
     """A PUBLISH in four pieces to be joined: fixed header, topic, identifier with empty properties, payload.
 
@@ -167,7 +215,7 @@ def publish_parts(  # noqa: PLR0917 - the fields of one packet, in its order
 
     Examples
     --------
-    >>> b"".join(publish_parts(topic_field("a"), b"*", 7, True, False, True)).hex(" ")
+    >>> b"".join(publish_parts(topic_field("a"), b"*", 7, retain=True, is_dup=False, is_5=True)).hex(" ")
     '33 07 00 01 61 00 07 00 2a'
     """
     first = _PUBLISH | retain | (_QOS_1 if mid else 0) | (_DUP if is_dup else 0)

@@ -345,7 +345,9 @@ class RowFile:
             if group.below:
                 connection.execute("DELETE FROM rows WHERE number < ?", (group.below,))
             connection.executemany("DELETE FROM rows WHERE number = ?", ((number,) for number in group.removals))
-            dropped = [row[0] for row in connection.execute("SELECT number FROM rows ORDER BY number LIMIT ?", (n_drop,))]
+            dropped = [
+                row[0] for row in connection.execute("SELECT number FROM rows ORDER BY number LIMIT ?", (n_drop,))
+            ]
             if dropped:
                 connection.execute("DELETE FROM rows WHERE number <= ?", (dropped[-1],))
             n_deleted = connection.total_changes - before

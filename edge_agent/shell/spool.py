@@ -107,7 +107,7 @@ class Spool:
 
     # ------------------------------------------------------------------ in
 
-    def keep(self, sequence: int, kind: Kept, topic: str, payload: bytes, *, now_s: float, is_resident: bool) -> bool:  # noqa: PLR0917 - one message
+    def keep(self, sequence: int, kind: Kept, topic: str, payload: bytes, *, now_s: float, is_resident: bool) -> bool:
         """Bring a label to the disk; False where too many wait for it already.
 
         Parameters
@@ -174,7 +174,7 @@ class Spool:
         return taken
 
     def close(self, longest_s: float, now_s: float) -> bool:
-        """Bring down what waits and close the file; False when the disk did not take it. ``turn`` tells what it took."""
+        """Bring down what waits and close the file; False if the disk did not take it; ``turn`` tells what it took."""
         is_down = self._rows.flush(longest_s, now_s)
         self._rows.close()
         return is_down

@@ -240,7 +240,9 @@ class StateFile:
         body, kind = orjson.dumps(by_pipeline), _PLAIN
         if len(body) > _COMPRESS_ABOVE_BYTES:
             body, kind = zlib.compress(body, 1), _COMPRESSED
-        head = _HEAD.pack(kind, self._generation, self._log_at, len(body), _checksum(self._generation, self._log_at, body))
+        head = _HEAD.pack(
+            kind, self._generation, self._log_at, len(body), _checksum(self._generation, self._log_at, body)
+        )
         record = head + body
         if self._log_file is None or self._log_at + len(record) > self._log_bytes:
             self._log_at = self._log_bytes

@@ -145,9 +145,7 @@ class EventWriter:
             return
         self.tally.inference.add((time.perf_counter_ns() - started_ns) / 1e9)
         found = json.verdicts(answers)
-        for position, verdict in zip(waiting, found, strict=True):
-            if verdict is not None:
-                verdicts[position] = verdict
+        verdicts.update({at: verdict for at, verdict in zip(waiting, found, strict=True) if verdict is not None})
         n_failed = found.count(None)
         if n_failed:
             self._fail(name, n_failed, "finite probabilities expected, got NaN or infinity")

@@ -6,8 +6,8 @@ import argparse
 import contextlib
 import os
 import re
+import secrets
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,23 +83,30 @@ def _write_picture(console: Console, path: Path) -> None:
     theme = TerminalTheme(
         (13, 17, 23),
         (201, 209, 217),
-        [(33, 38, 45), (252, 165, 165), (134, 239, 172), (252, 211, 77), (125, 211, 252), (249, 168, 212)]
-        + [(94, 234, 212), (201, 209, 217)],
+        [
+            (33, 38, 45),
+            (252, 165, 165),
+            (134, 239, 172),
+            (252, 211, 77),
+            (125, 211, 252),
+            (249, 168, 212),
+            (94, 234, 212),
+            (201, 209, 217),
+        ],
     )
     code = _FONT_FACE.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code", "DejaVu Sans Mono, Menlo, Consolas")
     text = console.export_svg(title="edge-agent top", theme=theme, code_format=code, unique_id="top")
-    beside: str | None = None
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with beside.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)  # noqa: PTH105 - the house rule in one word: write beside, replace
     except OSError as error:
-        if beside is not None:
-            Path(beside).unlink(missing_ok=True)
         raise TopError(f"{path}: a file that can be written expected, got {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _live(path: Path, interval_s: float) -> int:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 _BRAILLE = 0x2800
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of the left and the right column of a cell, top to bottom (Unicode, Braille Patterns)."""
@@ -15,33 +14,32 @@ Signal = Sequence[float | None]
 
 
 def spark(values: Sequence[float], width: int) -> str:
-    """The last values as blocks, the largest as a full one; zero is the lowest line, nothing yet is blank.
+    """The last values as blocks, the largest as seven eighths of a line, so that lines do not touch; blank = not yet.
 
     Examples
     --------
     >>> spark([0, 1, 2, 4], 6)
-    '  ▁▂▄█'
+    '  ▁▂▄▇'
     """
     shown = list(values)[-width:]
     top = max(shown, default=0.0)
-    marks = [_BLOCKS[max(1, round(8 * value / top))] if top > 0 else _BLOCKS[1] for value in shown]
+    marks = [_BLOCKS[max(1, round(7 * value / top))] if top > 0 else _BLOCKS[1] for value in shown]
     return "".join(marks).rjust(width)
 
 
 def bar(share: float, width: int) -> tuple[str, str]:
-    """A bar in eighths of a character: what is filled, and the rest.
+    """A bar in halves of a character: what is filled, and the rest. What is not nothing shows.
 
     Examples
     --------
     >>> bar(0.5, 3)
-    ('█▌', ' ')
-    >>> bar(2.0, 3)
-    ('███', '')
+    ('━╸', '─')
+    >>> bar(2.0, 3), bar(0.001, 3)
+    (('━━━', ''), ('╸', '──'))
     """
-    eighths = round(8 * width * min(1.0, max(0.0, share)))
-    whole, rest = divmod(eighths, 8)
-    filled = "█" * whole + (_EIGHTHS[rest] if rest else "")
-    return filled, " " * (width - len(filled))
+    halves = min(2 * width, max(round(2 * width * share), 1 if share > 0.0 else 0))
+    filled = "━" * (halves // 2) + "╸" * (halves % 2)
+    return filled, "─" * (width - len(filled))
 
 
 def braille(values: Signal, width: int, height: int = 1) -> list[str]:

@@ -33,6 +33,8 @@ _DIM = "dim"
 _LOW_MS, _HIGH_MS = 0.1, 1_000.0
 _HEAD_LINES = 7
 _ROWS_TALL = 2
+_WIDE, _NARROW = 100, 72
+_BESIDE_SPARKS = 23
 
 
 class Size(NamedTuple):
@@ -99,7 +101,7 @@ def _head(view: TopView, size: Size) -> Panel:
         (f"up {duration(view.metrics.uptime_s)}", ""),
     )
     grid.add_row(who, right)
-    title = Text.assemble((" edge-agent ", "bold"), (f"{info.agent_version} ", _DIM))
+    title = Text.assemble(("edge-agent", "bold"), (f" {info.agent_version}", _DIM))
     return Panel(grid, box=ROUNDED, title=title, title_align="left", border_style=_DIM, padding=(0, 1))
 
 
@@ -108,10 +110,12 @@ def _head(view: TopView, size: Size) -> Panel:
 
 def _gauges(view: TopView, history: History, size: Size) -> RenderableType:
     grid = Table.grid(expand=True)
-    panels = [_panel("rates", _rates(view, history, max(8, (size.width // (3 if size.width >= 100 else 2)) - 26)))]
+    is_wide = size.width >= _WIDE
+    inside = size.width * 3 // (7 if is_wide else 5) - _BESIDE_SPARKS
+    panels = [_panel("rates", _rates(view, history, max(8, inside)))]
     panels.append(_panel("latency", _latency(view)))
-    if size.width >= 100:
-        panels.append(_panel("waiting", _waiting(view)))
+    if is_wide:
+        panels.append(_panel("waiting, windows", _waiting(view)))
     for position in range(len(panels)):
         grid.add_column(ratio=3 if position == 0 else 2)
     grid.add_row(*panels)
@@ -127,7 +131,7 @@ def _panel(title: str, inside: RenderableType) -> Panel:
 def _rates(view: TopView, history: History, width: int) -> Table:
     grid = Table.grid(padding=(0, 1))
     for justify in ("left", "right", "left"):
-        grid.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        grid.add_column(justify=justify, no_wrap=True)
     newest = history.newest
     rows = (
         ("messages/s", view.messages_hz if newest is None else newest.messages, [r.messages for r in history.rates], 0),
@@ -193,7 +197,7 @@ def _alarm(share: float) -> str:
 
 def _bar(share: float, width: int, style: str) -> Text:
     filled, rest = bar(share, width)
-    return Text.assemble((filled, style), ("·" * len(rest), _DIM))
+    return Text.assemble((filled, style), (rest, _DIM))
 
 
 # ------------------------------------------------------------------------------------------------------------- devices
@@ -205,10 +209,10 @@ def _devices(view: TopView, choices: Choices, size: Size, room: int | None) -> T
     fit = len(rows) if room is None else max(1, (room - 1) // lines)
     choices.first_row = min(choices.first_row, max(0, len(rows) - fit))
     table = Table(box=None, expand=True, padding=(0, 1), header_style=_DIM, show_edge=False, pad_edge=True)
-    is_wide, is_narrow = size.width >= 100, size.width < 72
+    is_wide, is_narrow = size.width >= _WIDE, size.width < _NARROW
     many = f"{len(rows)} of {view.metrics.devices}" if len(rows) < view.metrics.devices else str(len(rows))
-    table.add_column(f"device ({many})", no_wrap=True, overflow="ellipsis", ratio=3)
-    table.add_column("label", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column(f"device ({many})", no_wrap=True, overflow="ellipsis", max_width=28)
+    table.add_column("label", no_wrap=True, overflow="ellipsis", max_width=24, min_width=12)
     table.add_column("confidence", no_wrap=True, min_width=13)
     if not is_narrow:
         table.add_column("age", no_wrap=True, justify="right", min_width=5)
@@ -217,7 +221,7 @@ def _devices(view: TopView, choices: Choices, size: Size, room: int | None) -> T
         table.add_column("novelty", no_wrap=True, justify="right")
         table.add_column("ms", no_wrap=True, justify="right", min_width=5)
     width = min(56, max(12, size.width // 3))
-    table.add_column("signal", no_wrap=True, min_width=width)
+    table.add_column("signal", no_wrap=True, min_width=width, ratio=1)
     colours = _colours(view)
     for device in rows[choices.first_row : choices.first_row + fit]:
         cells: list[RenderableType] = [
@@ -267,7 +271,11 @@ def _label(device: DeviceView, colours: dict[tuple[str, str], str], lines: int) 
     mark, style = _STATES.get(device.state or "", ("·", _DIM))
     text = Text()
     text.append(f"{mark} ", style=style or _colour(device, colours))
-    text.append(_clean(device.label or device.state or "-"), style=f"bold {_colour(device, colours)}")
+    is_collected = device.state == "unlabelled"
+    text.append(
+        _clean(device.label or ("collecting" if is_collected else device.state) or "-"),
+        style=f"bold {_colour(device, colours)}",
+    )
     if lines > 1:
         text.append(f"\n  {device.state or 'no window yet'}", style=_DIM)
     elif device.label is not None and device.state != "ok":

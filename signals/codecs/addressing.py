@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from schemas.topics import TopicTemplate
 from signals.block import DecodeError
 from signals.codecs.refusal import shown
 
-_REMEMBERED_TOPICS = 4096
+_REMEMBERED_TOPICS = 1024
 _MAX_REMEMBERED_CHARACTERS = 256
 
 
@@ -106,6 +105,8 @@ def unmapped_channels(channels: Sequence[str], mapped: Iterable[str], where: str
     for channel in channels:
         if channel in names:
             continue
+        import difflib  # only for whoever made a mistake: a start that goes well does not pay for it
+
         near = difflib.get_close_matches(channel, names, n=1)
         hint = f"is it {near[0]!r} here?" if near else f"got {', '.join(map(repr, names)) or 'none'}"
         lines.append(f"{where}: channel {channel!r} of the model expected; {hint}")

@@ -97,7 +97,7 @@ class BinaryDecoder:
         return [Block(device, positions, values, first_ns, rate_hz)]
 
     def _row_reader(self, sampling_rate_hz: float) -> RowReader | None:
-        """A reader for the frames of a mapping whose samples stand on the grid as they come; None for other mappings."""
+        """A reader for mappings whose samples stand on the grid as they come; None for others."""
         has_own_times = self._time is not None and self._time.of == "each"
         if has_own_times or self._device is not None or self._count is not None or self._rate_hz != sampling_rate_hz:
             return None

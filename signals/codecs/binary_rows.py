@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from schemas.mapping import BinaryTime
 
 _FLOAT = np.dtype(np.float32)
-_INFINITY = float("inf")
+_FALSE = b"\0"
 _LEAST_HZ = 0.1
 
 
@@ -60,7 +60,7 @@ class FrameTime:
         return start_ns(tick, self._of, n_samples, self._rate_hz)
 
 
-def read_frames(
+def read_frames(  # noqa: PLR0917 - what a frame is made of
     magic: bytes,
     header_bytes: int,
     sample_bytes: int,
@@ -84,7 +84,7 @@ def read_frames(
     is_by_rows : bool
         Layout of the frame.
     """
-    # float32 of this byte order, nothing else in a sample, in the order of the model: the frame holds the rows as they are
+    # float32 of this byte order, nothing else in a sample, in the order of the model: the rows as they are
     is_ready = (
         is_by_rows
         and sample_bytes == 4 * len(fields)
@@ -106,7 +106,7 @@ def read_frames(
             return None
         if is_ready:
             values = np.frombuffer(payload, _FLOAT, -1, header_bytes)
-            if not values.dot(values) < _INFINITY:  # NaN, infinity, or numbers beyond 1e19: to be looked at one by one
+            if _FALSE in np.isfinite(values).tobytes():  # a search in bytes takes half the time of ``all``
                 return None
             rows = payload[header_bytes:]
         else:

@@ -25,6 +25,9 @@ Rows = tuple[int | None, bytes]
 RowReader = Callable[[bytes], Rows | None]
 """From a payload to its rows; None where the message is not the usual one. Raises nothing on any bytes."""
 
+Document = Any
+"""What a JSON parser gives."""
+
 _FLOAT = np.dtype(np.float32)
 _MAX_LAYOUTS = 64
 _NOT_THE_USUAL = (orjson.JSONDecodeError, struct.error, OverflowError, LookupError, TypeError, DecodeError)
@@ -56,21 +59,23 @@ class TimeAt:
         if len(steps) == 1:
             return itemgetter(steps[0])
 
-        def walk(document: Any) -> Any:
+        def walk(document: Document) -> Document:
             for step in steps:
                 document = document[step]
             return document
 
         return walk
 
-    def first_ns(self, document: Any, n_samples: int) -> int:
+    def first_ns(self, document: Document, n_samples: int) -> int:
         """The time of the first sample; raises DecodeError, LookupError or TypeError where there is none."""
         ticks = self.get(document)
         time_ns = ticks * self.unit_ns if type(ticks) is int and 0 <= ticks <= self.most else self._reader.one(ticks)
         return time_ns if n_samples == 1 else start_ns(time_ns, self._of, n_samples, self._rate_hz)
 
 
-def read_samples_or_columns(paths: Sequence[Steps], time: TimeAt | None) -> RowReader:
+def read_samples_or_columns(  # noqa: C901 - one straight way, without a call
+    paths: Sequence[Steps], time: TimeAt | None
+) -> RowReader:
     """Reader of JSON messages that hold one sample, or one array a channel.
 
     Parameters
@@ -102,7 +107,7 @@ def read_samples_or_columns(paths: Sequence[Steps], time: TimeAt | None) -> RowR
         except _NOT_THE_USUAL:
             return None
 
-    def columns(document: Any, found: Sequence[Any]) -> Rows | None:
+    def columns(document: Document, found: Sequence[Any]) -> Rows | None:
         n_samples = len(found[0])
         flat: list[Any] = []
         for column in found:
@@ -163,7 +168,7 @@ def _getter(paths: Sequence[Steps]) -> Callable[[Any], Sequence[Any]]:
     if len(leaves) == 1:
         leaf = leaves[0]
 
-        def get_one(document: Any) -> Sequence[Any]:
+        def get_one(document: Document) -> Sequence[Any]:
             for step in parent:
                 document = document[step]
             return (document[leaf],)
@@ -173,7 +178,7 @@ def _getter(paths: Sequence[Steps]) -> Callable[[Any], Sequence[Any]]:
     if not parent:
         return get
 
-    def get_below(document: Any) -> Sequence[Any]:
+    def get_below(document: Document) -> Sequence[Any]:
         for step in parent:
             document = document[step]
         return get(document)  # type: ignore[no-any-return]  # itemgetter of several keys gives a tuple

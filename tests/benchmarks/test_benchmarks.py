@@ -19,6 +19,8 @@ from benchmarks.table import Table, show
 from benchmarks.workload import FORMS
 
 TINY = Effort(repeats=1, share=0.01)
+WITH_BROKER = {"agent": 0, "latency": 2, "devices": 1, "delivery": 2, "memory": 2, "workers": 2}
+"""Benchmarks that need a real broker, and how many tables each has; ``agent`` has a test of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What the tiny run of all benchmarks that need no broker prints, and the folder of its results."""
     folder = tmp_path_factory.mktemp("results")
     console = Console(file=io.StringIO(), width=200)
-    run_all([name for name in BENCHMARKS if name != "agent"], TINY, folder, console)
+    run_all([name for name in BENCHMARKS if name not in WITH_BROKER], TINY, folder, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue(), folder
 
@@ -63,6 +65,17 @@ def test_every_rival_labels_the_same_windows_alike_through_a_real_broker(
     compared, differing = zip(*(row[2:] for row in labels.rows), strict=True)
     assert all(number > 0 for number in compared)
     assert set(differing) == {0}
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_BROKER if name != "agent"])
+def test_what_is_measured_through_a_real_broker_gives_finite_figures(
+    mosquitto_program: str, tmp_path: Path, name: str
+) -> None:
+    tables = BENCHMARKS[name][0](TINY, tmp_path)
+    assert len(tables) == WITH_BROKER[name]
+    figures = [figure for table in tables for figure in figures_of(table.as_json())]
+    assert figures
+    assert all(math.isfinite(figure) for figure in figures)
 
 
 def test_results_tell_of_the_machine_but_not_whose_it_is(printed: tuple[str, Path]) -> None:

@@ -140,7 +140,8 @@ def test_windows_of_a_hold_pipeline_survive_a_kill(broker: Mosquitto, tmp_path: 
             payload = {"t": start_ms + 250 * step, "y": 1.0} | ({"x": 1.0} if step < 8 else {})
             publisher.raw("plant/pump/v", json.dumps(payload).encode())
         wait_until(lambda: [label for label in consumer.of("/label") if label["label"] == "high"], "labels")
-        wait_until(lambda: '"pump"' in (tmp_path / "state" / "watermark.json").read_text(), "the watermark")
+        watermark = tmp_path / "state" / "watermark.json"
+        wait_until(lambda: watermark.exists() and '"pump"' in watermark.read_text(), "the watermark")
         agent.kill()
         agent.start()
         for step in range(40, 80):

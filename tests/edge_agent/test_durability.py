@@ -118,7 +118,7 @@ def test_disk_full_does_not_stop_the_labels_and_is_said_and_taken_back(broker: M
             wait_until(lambda: consumer.of("/availability"), "the agent")
             plant = Plant(publisher, n_devices=2)
             plant.run_until(time.monotonic() + 3.0)
-            wait_until(lambda: (folder / "ballast").exists(), "the ballast")
+            wait_until((folder / "ballast").exists, "the ballast")
             assert "disk_full" not in alarms(consumer)
             filler = fill(folder)
             filled_s = time.monotonic()
@@ -133,7 +133,7 @@ def test_disk_full_does_not_stop_the_labels_and_is_said_and_taken_back(broker: M
             while alarms(consumer) and time.monotonic() < filled_s + 40.0:
                 plant.run_until(time.monotonic() + 0.2)
             assert alarms(consumer) == set(), consumer.of("/alarm")
-            wait_until(lambda: (folder / "ballast").exists(), "the ballast to be made again")
+            wait_until((folder / "ballast").exists, "the ballast to be made again")
             assert_all_labelled(publisher, consumer, agent.log)
             assert "Traceback" not in agent.log
 
@@ -157,7 +157,7 @@ def test_read_only_disk_does_not_stop_the_labels_and_is_said_and_taken_back(brok
             while alarms(consumer) and time.monotonic() < until:
                 plant.run_until(time.monotonic() + 0.2)
             assert alarms(consumer) == set(), consumer.of("/alarm")
-            wait_until(lambda: (folder / "watermark.json").exists(), "the watermark")
+            wait_until((folder / "watermark.json").exists, "the watermark")
             assert_all_labelled(publisher, consumer, agent.log)
             assert "Traceback" not in agent.log
 
@@ -214,14 +214,14 @@ def test_journal_acknowledges_before_the_window_is_whole(broker: Mosquitto, tmp_
 
 def test_journal_left_by_an_earlier_mode_is_labelled_first(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_config(tmp_path, broker.port)
-    with Consumer(broker.port) as consumer, Publisher(broker.port) as publisher:
-        with AgentProcess(config, "--set", "delivery.mode=journal") as agent:
-            wait_until(lambda: consumer.of("/availability"), "the agent")
-            plant = Plant(publisher, n_devices=4)
-            plant.run_until(time.monotonic() + 1.5)
-            agent.kill()
-            plant.run_until(time.monotonic() + 0.5)
-            agent = AgentProcess(config).start()
+    journalling = AgentProcess(config, "--set", "delivery.mode=journal")
+    with Consumer(broker.port) as consumer, Publisher(broker.port) as publisher, journalling:
+        wait_until(lambda: consumer.of("/availability"), "the agent")
+        plant = Plant(publisher, n_devices=4)
+        plant.run_until(time.monotonic() + 1.5)
+        journalling.kill()
+        plant.run_until(time.monotonic() + 0.5)
+        with AgentProcess(config) as agent:
             plant.run_until(time.monotonic() + 1.0)
             assert_all_labelled(publisher, consumer, agent.log)
             wait_until(lambda: rows_of(tmp_path / "state" / "journal.sqlite3") == 0, "the journal to empty")
@@ -251,3 +251,23 @@ def test_messages_that_the_broker_dropped_raise_an_alarm(broker: Mosquitto, tmp_
         wait_until(lambda: "broker_dropping" in alarms(consumer), "the alarm")
         assert metrics(consumer)["broker_dropped"] > 0
         assert_nothing_silent(publisher, consumer)
+
+
+def test_full_disk_of_a_broker_on_the_same_machine_is_said(tmp_path: Path) -> None:
+    """R15: mosquitto itself goes on accepting what it cannot keep, and none of its topics tells."""
+    with small_disk(tmp_path / "store", 2) as store:
+        broker = Mosquitto(store, ("autosave_interval 1",))
+        broker.start()
+        try:
+            agent = AgentProcess(write_config(tmp_path, broker.port), "--set", f'gateway.watch_dirs=["{store}"]')
+            with Consumer(broker.port) as consumer, Publisher(broker.port) as publisher, agent:
+                wait_until(lambda: consumer.of("/alarm"), "the agent")
+                assert "disk_full" not in alarms(consumer)
+                filler = fill(store)
+                wait_until(lambda: "disk_full" in alarms(consumer), "the alarm", 10.0)
+                Plant(publisher, n_devices=2).run_until(time.monotonic() + 1.0)
+                assert_all_labelled(publisher, consumer, agent.log)
+                filler.unlink()
+                wait_until(lambda: "disk_full" not in alarms(consumer), "the end of the alarm")
+        finally:
+            broker.kill()

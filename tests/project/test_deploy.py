@@ -105,8 +105,13 @@ def test_wrong_key_in_the_unit_would_be_found(unit: Path) -> None:
 
 
 def test_unit_leaves_the_agent_little_to_break(unit: Path) -> None:
-    finished = systemd_analyze("security", "--offline=true", "--threshold=15", str(unit))
+    finished = systemd_analyze("security", "--offline=true", "--threshold=11", str(unit))
     assert finished.returncode == 0, finished.stdout
+
+
+def test_unit_waits_for_the_words_of_the_agent(repository: Path) -> None:
+    lines = (repository / "deploy" / "edge-agent.service").read_text().splitlines()
+    assert {"Type=notify", "ExecReload=/bin/kill -HUP $MAINPID", "WatchdogSec=60s", "Restart=always"} <= set(lines)
 
 
 @pytest.mark.parametrize("name", ["config.toml", "compose.toml"])

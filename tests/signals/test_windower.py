@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signals import Block, ClosedWindow, DeviceWindows, SkippedWindows, WindowSpec
+from signals.doubt import CLOCK_STEP_S
 from signals.window import Closed
-from signals.windower import CLOCK_STEP_S
 
 NS = 1_000_000_000
 

@@ -176,3 +176,21 @@ def test_another_name_says_offline_under_the_old_one(broker: Mosquitto, tmp_path
 
         assert [said["state"] for said in consumer.of("gw/availability")] == ["online", "offline"]
         assert agent.stop() == 0
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.05, 0.1, 0.2, 0.25])
+def test_stop_at_any_moment_of_a_reload_ends_in_good_order(broker: Mosquitto, tmp_path: Path, delay_s: float) -> None:
+    config = write_config(tmp_path, broker.port)
+    with Consumer(broker.port) as consumer, AgentProcess(config) as agent:
+        wait_until(lambda: consumer.of("/info"), "the agent")
+        wait_until((tmp_path / "state" / "status.sock").exists, "the status socket")
+        config.write_text(config.read_text().replace("deadline_s = 1.0", "deadline_s = 1.5"))
+        os.kill(agent.pid, signal.SIGHUP)
+        wait_until(lambda: "reloading: asked by SIGHUP" in agent.log, "the reload")
+        until_s = time.monotonic() + delay_s
+        wait_until(lambda: time.monotonic() >= until_s, "the moment")
+        assert agent.stop() == 0
+        wait_until(lambda: consumer.of("/availability")[-1]["state"] == "offline", "the goodbye")
+        assert "Traceback" not in agent.log
+    assert not (tmp_path / "state" / "status.sock").exists()

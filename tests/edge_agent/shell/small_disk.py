@@ -4,10 +4,10 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -53,15 +53,15 @@ class Failing:
         self._connection = connection
         self._strike = strike
 
-    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+    def execute(self, statement: str, *values: tuple[Any, ...]) -> sqlite3.Cursor:
         self._strike(statement)
         return self._connection.execute(statement, *values)
 
-    def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
+    def executemany(self, statement: str, values: Iterable[tuple[Any, ...]]) -> sqlite3.Cursor:
         self._strike(statement)
         return self._connection.executemany(statement, values)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the connection has
         return getattr(self._connection, name)
 
 
@@ -74,9 +74,10 @@ class FailingDisk:
         self.n_calls = 0
         self.n_failed = 0
 
-    def __call__(self, path: Path) -> Any:
+    def __call__(self, path: Path) -> sqlite3.Connection:
         self._strike("open")
-        return Failing(sqlite3.connect(path, isolation_level=None, check_same_thread=False), self._strike)
+        failing = Failing(sqlite3.connect(path, isolation_level=None, check_same_thread=False), self._strike)
+        return cast("sqlite3.Connection", failing)
 
     def _strike(self, statement: str) -> None:
         self.n_calls += 1

@@ -1,3 +1,5 @@
+import pytest
+
 from edge_agent.shell.delivery import NO_SUBSCRIBER, RING_REPEAT_S, Outbox, Outgoing
 
 NOT_AUTHORIZED = 0x87
@@ -195,3 +197,100 @@ def test_flood_gives_up_the_oldest_and_never_grows_without_bound() -> None:
         box.put(label(index))
     assert box.is_full
     assert box.dropped["outbox_full"] == 950
+
+
+def confirm(box: Outbox, mids: list[int], now_s: float = 0.0) -> list[tuple[int, int]]:
+    waits: list[tuple[int, int]] = []
+    box.accepted_all(mids, now_s, lambda since_ns, n_labels: waits.append((since_ns, n_labels)))
+    return waits
+
+
+def test_taken_messages_have_identifiers_of_their_own_within_the_room() -> None:
+    box = outbox()
+    box.put_all([label(index) for index in range(5)])
+    first = box.take(0.0, 3)
+    assert len({message.mid for message in first}) == 3
+    assert all(0x4000 <= message.mid <= 0xFFFF for message in first)
+    assert box.take(0.0, 3) == []
+    confirm(box, [first[1].mid])
+    assert [message.payload for message in box.take(0.0, 3)] == [b"3"]
+    assert box.settled == [("p", "a", 1)]
+
+
+def test_identifiers_wrap_around_past_those_in_flight() -> None:
+    box = outbox()
+    box.put(label(0))
+    (held,) = box.take(0.0, 2)
+    seen = {box.new_mid() for _ in range(0x10000 - 0x4000 - 1)}
+    assert held.mid not in seen
+    assert len(seen) == 0x10000 - 0x4000 - 1
+    assert box.new_mid() in seen
+
+
+def test_what_was_in_flight_is_sent_again_in_order_under_its_identifier_where_the_session_was_kept() -> None:
+    box = outbox()
+    box.put_all([label(index) for index in range(4)])
+    mids = [message.mid for message in box.take(0.0, 3)]
+    confirm(box, [mids[1]])
+    box.connection_replaced(keeps_session=True)
+    assert box.in_flight == 0
+    taken = box.take(0.0, 1)  # the broker of this connection allows one at a time
+    assert [(message.mid, message.is_dup, message.payload) for message in taken] == [(mids[0], True, b"0")]
+    assert box.new_mid() != mids[2], "still that of a message to be sent again"
+    confirm(box, [mids[0]])
+    again = box.take(0.0, 9)
+    assert [(message.is_dup, message.payload) for message in again] == [(True, b"2"), (False, b"3")]
+    assert again[0].mid == mids[2]
+    confirm(box, [message.mid for message in again])
+    assert sorted(index for *_, index in box.settled) == [0, 1, 2, 3]
+
+
+def test_what_was_in_flight_is_new_to_a_broker_that_lost_the_session() -> None:
+    box = outbox()
+    box.put_all([label(0), label(1)])
+    box.take(0.0, 9)
+    box.connection_replaced(keeps_session=True)
+    box.take(0.0, 1)
+    box.connection_replaced(keeps_session=False)
+    assert [(message.is_dup, message.payload) for message in box.take(0.0, 9)] == [(False, b"0"), (False, b"1")]
+
+
+@pytest.mark.parametrize("keeps_session", [True, False])
+def test_barrier_is_sent_again_only_in_its_session_and_counts_for_nothing(keeps_session: bool) -> None:
+    box = outbox()
+    barrier = Outgoing("barrier", "gw/barrier", b"{}", mid=box.new_mid())
+    box.sent(barrier.mid, barrier)
+    box.connection_replaced(keeps_session=keeps_session)
+    again = box.take(0.0, 9)
+    assert again == ([barrier] if keeps_session else [])
+    for message in again:
+        box.confirmed(message.mid, NOT_AUTHORIZED, 0.0)
+    assert box.is_idle
+    assert (box.accepted, dict(box.dropped), box.take(100.0, 9)) == (0, {}, [])
+
+
+def test_waits_are_told_by_receipt_and_only_of_first_tries() -> None:
+    box = outbox()
+    for index, since_ns in enumerate((5, 5, 7)):
+        message = label(index)
+        message.since_ns = since_ns
+        box.put(message)
+    mids = [message.mid for message in box.take(0.0, 9)]
+    box.confirmed(mids[0], NOT_AUTHORIZED, 0.0)
+    assert confirm(box, mids[1:]) == [(5, 1), (7, 1)]
+    (again,) = box.take(1.0, 9)
+    assert confirm(box, [again.mid], 1.0) == []
+    assert box.accepted == 3
+
+
+def test_label_confirmed_in_bulk_frees_those_that_waited_for_a_subscriber() -> None:
+    box = outbox()
+    box.put_all([label(0), label(1)])
+    mids = [message.mid for message in box.take(0.0, 9)]
+    box.confirmed(mids[0], NO_SUBSCRIBER, 0.0)
+    assert box.take(0.0, 9) == []
+    confirm(box, [mids[1], 77])
+    (again,) = box.take(0.0, 9)
+    assert (again.payload, again.is_dup) == (b"0", False)
+    assert box.is_retained(again) is False, "an older label must not replace the retained one"
+    assert box.newest_of([again]) == [False]

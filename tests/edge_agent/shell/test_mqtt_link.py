@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_agent.config import AgentConfig
+from edge_agent.shell.delivery import Outgoing
 from edge_agent.shell.mqtt_link import MqttLink
+from edge_agent.shell.publish_packets import puback_run, publish_parts, topic_field
 from tests.edge_agent.gateway import wait_until
 
 CONNACK_5 = bytes([0x20, 3, 0, 0, 0])
@@ -66,9 +68,12 @@ class RawBroker:
     def _read(self) -> None:
         for connection, kept in zip(self._connections, self.received, strict=True):
             try:
-                kept.extend(connection.recv(4096))
+                kept.extend(connection.recv(262_144))
             except OSError:
                 continue
+
+    def send(self, content: bytes) -> None:
+        self._connections[-1].sendall(content)
 
     def drop(self) -> None:
         self._connections[-1].shutdown(socket.SHUT_RDWR)
@@ -89,6 +94,14 @@ def brokers() -> Iterator[list[RawBroker]]:
     LINKS.clear()
     for broker in made:
         broker.close()
+
+
+@pytest.fixture(params=["fast", "stock"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test runs both ways: with our packets, and as with a paho that nobody has read."""
+    if request.param == "stock":
+        monkeypatch.setattr("paho.mqtt.__version__", "9.0.0")
+    return str(request.param)
 
 
 def link_to(port: int, tmp_path: Path, protocol: str = "auto") -> MqttLink:
@@ -266,9 +279,93 @@ def test_message_given_while_not_connected_is_not_taken(brokers: list[RawBroker]
     assert link.publish("a", b"x", qos=0, retain=False) is None
 
 
-def test_installed_paho_still_reads_through_the_read_ahead(brokers: list[RawBroker], tmp_path: Path) -> None:
+def test_installed_paho_is_one_whose_fast_way_is_known(brokers: list[RawBroker], tmp_path: Path, way: str) -> None:
     brokers.append(RawBroker(CONNACK_5 + publish_packet(b"a/b", b"1")))
     link = link_to(brokers[0].port, tmp_path)
     turn_until(link, lambda: bool(link.inbox), "a message")
-    assert link.is_fast
+    assert link.is_fast == (way == "fast")
     assert inbox_of(link) == [(b"a/b", b"1", None, False)]
+
+
+def labels(*mids: int, payload: bytes = b"{}", is_dup: bool = False) -> list[Outgoing]:
+    return [Outgoing("label", "gw/a/label", payload, retain=True, mid=mid, is_dup=is_dup) for mid in mids]
+
+
+@pytest.mark.parametrize("way", ["fast"], indirect=True)
+def test_labels_leave_as_one_piece_behind_the_subscription_and_are_confirmed_with_their_reasons(
+    brokers: list[RawBroker], tmp_path: Path
+) -> None:
+    answers = b"\x40\x02\x40\x01" + b"\x40\x03\x40\x02\x10" + b"\x40\x04\x40\x03\x87\x00"
+    brokers.append(RawBroker(CONNACK_5 + answers))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    assert link.send(labels(0x4001, 0x4002), newest=[True, False]) == []
+    assert link.send(labels(0x4001, is_dup=True), newest=[False]) == []
+    link.acknowledge([7])
+    link.flush()
+    one = b"\x00\x0agw/a/label\x40%b\x00{}"
+    sent = b"\x33\x11" + one % b"\x01" + b"\x32\x11" + one % b"\x02" + b"\x3a\x11" + one % b"\x01" + b"\x40\x02\x00\x07"
+    turn_until(link, lambda: sent in brokers[0].received[0], "the labels")
+    turn_until(link, lambda: len(link.not_accepted) == 2, "the answers")
+    assert link.accepted == [0x4001]
+    assert link.not_accepted == [(0x4002, 0x10), (0x4003, 0x87)]
+
+
+@pytest.mark.parametrize("way", ["fast"], indirect=True)
+def test_label_larger_than_the_broker_takes_is_given_back(brokers: list[RawBroker], tmp_path: Path) -> None:
+    properties = b"\x27\x00\x00\x00\x40"
+    brokers.append(RawBroker(bytes([0x20, 3 + len(properties), 0, 0, len(properties)]) + properties))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    large, small = labels(1, payload=b"x" * 64)[0], labels(2)[0]
+    assert link.send([large, small], newest=[False, False]) == [large]
+
+
+@pytest.mark.parametrize("way", ["fast"], indirect=True)
+def test_large_burst_goes_out_whole_while_packets_come_in(brokers: list[RawBroker], tmp_path: Path) -> None:
+    packets = b"".join(publish_packet(b"a/b", str(mid).encode(), mid=mid) for mid in range(1, 101))
+    brokers.append(RawBroker(CONNACK_5 + packets))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.n_waiting == 100, "the messages")
+    payload = bytes(range(256)) * 4096  # a megabyte: more than the socket takes at once
+    link.send(labels(0x4001, 0x4002, payload=payload), newest=[False, False])
+    link.flush()
+    link.acknowledge(list(range(1, 101)))
+    link.flush()
+    expected = b"".join(
+        b"".join(publish_parts(topic_field("gw/a/label"), payload, mid, retain=False, is_dup=False, is_5=True))
+        for mid in (0x4001, 0x4002)
+    ) + puback_run(list(range(1, 101)))
+    turn_until(link, lambda: brokers[0].received[0].endswith(expected), "all of it, in order")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 9])
+def test_packet_in_two_pieces_is_taken_whole(brokers: list[RawBroker], tmp_path: Path, cut: int) -> None:
+    packet = publish_packet(b"a/b", b"12345", mid=3)
+    brokers.append(RawBroker(CONNACK_5 + publish_packet(b"a/b", b"1", mid=1) + packet[:cut]))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.n_waiting == 1, "the first message")
+    brokers[0].send(packet[cut:] + publish_packet(b"a/b", b"4", mid=4))
+    turn_until(link, lambda: link.n_waiting == 3, "the others")
+    assert [mid for _, _, mid, _ in inbox_of(link)] == [1, 3, 4]
+
+
+def test_half_a_packet_of_a_lost_connection_is_forgotten(brokers: list[RawBroker], tmp_path: Path) -> None:
+    whole = publish_packet(b"a/b", b"2", mid=2)
+    brokers.append(RawBroker(CONNACK_5 + whole + whole[:5], CONNACK_5 + publish_packet(b"a/b", b"3", mid=3)))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.n_waiting == 1, "the first message")
+    brokers[0].drop()
+    turn_until(link, lambda: link.n_waiting == 2, "the message of the next connection")
+    assert [(burst.epoch, burst.packets[0][2]) for burst in link.inbox] == [(1, 2), (2, 3)]
+
+
+def test_last_words_leave_before_the_goodbye(brokers: list[RawBroker], tmp_path: Path) -> None:
+    brokers.append(RawBroker(CONNACK_5))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.is_connected, "the connection")
+    assert link.publish("gw/metrics", b"{}", qos=0, retain=True) is not None
+    link.close(deadline_s=0.0)
+    said = b"\x31\x0f\x00\x0agw/metrics\x00{}\xe0"
+    wait_until(lambda: said in brokers[0].received[0], "metrics, then DISCONNECT", 10.0)
+    assert not link.is_connected

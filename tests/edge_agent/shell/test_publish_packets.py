@@ -152,7 +152,7 @@ def test_a_written_publish_is_read_back_by_us_and_by_paho(
     topic: str, payload: bytes, mid: int, retain: bool, is_dup: bool, is_5: bool
 ) -> None:
     is_dup = is_dup and mid > 0
-    written = b"".join(publish_parts(topic_field(topic), payload, mid, retain, is_dup, is_5))
+    written = b"".join(publish_parts(topic_field(topic), payload, mid, retain=retain, is_dup=is_dup, is_5=is_5))
     assert read(written, is_5=is_5) == ([(topic.encode(), payload, mid or None, retain)], [], [], len(written))
     assert bool(written[0] & 0x08) == is_dup
     body = written[1 + len(varint(len(topic.encode()) + 2 + (2 if mid else 0) + is_5 + len(payload))) :]

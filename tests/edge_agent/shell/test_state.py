@@ -34,7 +34,7 @@ class Progress:
     def __init__(self) -> None:
         self.devices: dict[str, dict[str, Any]] = {}
 
-    def moved(self, device: str, index: int, carry: Any = None) -> Change:
+    def moved(self, device: str, index: int, carry: list[Any] | None = None) -> Change:
         self.devices[device] = {"closed_through": index, "carry": carry}
         return device, dict(self.devices[device])
 
@@ -61,7 +61,10 @@ def test_whole_state_and_what_changed_since_are_read_back_by_the_next_start(tmp_
     put(state, writer, [progress.moved("b", 8, [[9, 0.5, 0.25], None]), progress.moved("c", -1)], progress, 3.0)
     assert state.is_due(9.0)
     assert state.durable_mark == 3
-    assert orjson.loads((tmp_path / "new/folder" / FILE_NAME).read_bytes())["pipelines"]["p"]["devices"].keys() == {"a", "b"}
+    assert orjson.loads((tmp_path / "new/folder" / FILE_NAME).read_bytes())["pipelines"]["p"]["devices"].keys() == {
+        "a",
+        "b",
+    }
     assert StateFile(tmp_path / "new" / "folder", writer).read() == progress.whole()
 
 
@@ -252,7 +255,8 @@ folder, told = Path(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND
 state = StateFile(folder, DiskWriter(), interval_s=0.0)
 kept = state.read().get("p", {}).get("devices", {})
 index = max((entry["closed_through"] for entry in kept.values()), default=0)
-whole = lambda: {"p": {"grid": "g", "devices": {f"{n}" * 30: {"closed_through": index, "carry": None} for n in range(99)}}}
+devices = lambda: {f"{n}" * 30: {"closed_through": index, "carry": None} for n in range(99)}
+whole = lambda: {"p": {"grid": "g", "devices": devices()}}
 while True:
     if state.is_due(time.monotonic()):
         os.write(told, state.durable_mark.to_bytes(8, "big"))
