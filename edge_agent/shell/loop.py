@@ -42,7 +42,7 @@ from schemas.topics import BROKER_DROPPED
 log = logging.getLogger(__name__)
 
 _WAIT_S = 0.2
-_INBOX_HELD = 10 * BURST_MESSAGES
+_INBOX_HELD, _INBOX_HELD_BYTES = 10 * BURST_MESSAGES, 32 * 1024 * 1024
 _COLLECT_OBJECTS = 100_000
 _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
@@ -250,8 +250,10 @@ class Agent:
         self._link.turn(0.0 if has_work else wait_s)
         now_s = time.monotonic()
         self._hear_broker(now_s)
-        # A full outbox pauses the intake, not the reading: PUBACKs come over the same socket.
-        if takes_messages and (not self._outbox.is_full or self._link.n_waiting > _INBOX_HELD):
+        # A full outbox pauses the intake, not the reading: PUBACKs come over the same socket. What is read meanwhile
+        # has a bound, above which labels go to the disk.
+        is_inbox_full = self._link.n_waiting > _INBOX_HELD or self._link.waiting_bytes > _INBOX_HELD_BYTES
+        if takes_messages and (not self._outbox.is_full or is_inbox_full):
             if is_replaying:
                 self._intake.take_journal()
             else:

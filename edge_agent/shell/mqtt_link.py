@@ -93,8 +93,8 @@ class MqttLink:
     refused : list of str
         Filters that it refused.
     inbox : deque of Burst
-    n_waiting : int
-        Messages in the inbox.
+    n_waiting, waiting_bytes : int
+        Messages in the inbox, and their payloads.
     accepted : list of int
         Packet identifiers that the broker took with success; the owner takes them out.
     not_accepted : list of (packet identifier, reason code)
@@ -117,7 +117,7 @@ class MqttLink:
         self._is_auto = config.mqtt.protocol == "auto"
         self.protocol: str = "5" if self._is_auto else config.mqtt.protocol
         self.inbox: deque[Burst] = deque()
-        self.n_waiting = 0
+        self.n_waiting = self.waiting_bytes = 0
         self.accepted: list[int] = []
         self.not_accepted: list[tuple[int, int]] = []
         self.has_session = False
@@ -234,8 +234,10 @@ class MqttLink:
                 return
 
     def _keep(self, packets: list[Packet]) -> None:
-        self.inbox.append(Burst(packets, self.epoch, time.time_ns(), self.clock_ns(), time.monotonic_ns()))
+        n_bytes = sum([len(packet[1]) for packet in packets])
+        self.inbox.append(Burst(packets, n_bytes, self.epoch, time.time_ns(), self.clock_ns(), time.monotonic_ns()))
         self.n_waiting += len(packets)
+        self.waiting_bytes += n_bytes
 
     def next_burst(self) -> Burst:
         """The oldest of the inbox, taken out.
@@ -247,6 +249,7 @@ class MqttLink:
         """
         burst = self.inbox.popleft()
         self.n_waiting -= len(burst.packets)
+        self.waiting_bytes -= burst.n_bytes
         return burst
 
     # ------------------------------------------------------------------ out

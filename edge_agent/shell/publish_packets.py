@@ -16,12 +16,13 @@ Packet = tuple[bytes, bytes, int | None, bool]
 
 @dataclass(slots=True)
 class Burst:
-    """Messages as they came over connection ``epoch``, read at one time, on three clocks.
+    """Messages as they came over connection ``epoch``, with payloads of ``n_bytes``, read at one time, on three clocks.
 
     ``clock_ns`` is the clock of deadlines, which stands still while the broker is away; ``received_ns`` is monotonic.
     """
 
     packets: list[Packet]
+    n_bytes: int
     epoch: int
     wall_ns: int
     clock_ns: int
