@@ -152,7 +152,10 @@ def read_large(data: bytes, at: int, most: int) -> tuple[Packet | None, int]:
     --------
     >>> read_large(bytes.fromhex("32ffffff7f 0001 61 0007 2a2a"), 0, 1000)
     ((b'a', b'', 7, False), 268435460)
-    >>> read_large(bytes.fromhex("32ffffff7f 0001"), 0, 1000), read_large(bytes.fromhex("3206 0001 61 0007 2a"), 0, 1000)
+    >>> (
+    ...     read_large(bytes.fromhex("32ffffff7f 0001"), 0, 1000),
+    ...     read_large(bytes.fromhex("3206 0001 61 0007 2a"), 0, 1000),
+    ... )
     ((None, 268435460), (None, 0))
     """
     size = len(data)
