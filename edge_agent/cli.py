@@ -91,8 +91,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--workers", type=int, metavar="N", help="processes that share the devices; as --set gateway.workers=N"
             )
-            # What the supervisor asks of a worker whose devices go to others.
-            command.add_argument("--drain", action="store_true", help=argparse.SUPPRESS)
+            command.add_argument(
+                "--drain", action="store_true", help="label what the session holds, close every window, and end"
+            )
     _add_status(commands)
     add_top(commands)
     replay = commands.add_parser("replay", help="print the label events of a recording as JSON lines")

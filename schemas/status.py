@@ -108,7 +108,7 @@ class AgentMetrics(WireContract):
         default_factory=dict, description="swapped (models in place) or replaced (a new agent) -> count"
     )
     self_test: Literal["waiting", "passed", "failed"] = Field(
-        default="waiting", description="whether what this agent publishes is taken and comes back: failed = access control"
+        default="waiting", description="whether what it publishes is taken and comes back: failed = access control"
     )
     reloads_refused: int = Field(default=0, description="reloads refused: the agent went on as it was")
     state_free_bytes: int | None = Field(

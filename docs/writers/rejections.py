@@ -24,7 +24,7 @@ class _Call(NamedTuple):
     position: int
 
 
-_REFUSALS = (_Call("DecodeError", 0), _Call("_reject", 2), _Call("_bury", 0))
+_REFUSALS = (_Call("DecodeError", 0), _Call("_reject", 2), _Call("bury", 0))
 _LABELS_LOST = (_Call("give_up", 1),)
 
 REFUSED = {

@@ -18,11 +18,13 @@ flag.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from operator import attrgetter
 
+from edge_agent.shell.held_back import HeldBack
+from edge_agent.shell.outgoing import Kind, Outgoing, WindowKey
+from edge_agent.shell.recent_labels import RecentLabels
 from edge_agent.shell.spool import Spool
 from schemas import ROUTES
 
@@ -32,29 +34,15 @@ NO_SUBSCRIBER = 0x10
 FAILURE = 0x80
 """From here on a reason code is a refusal (MQTT 5.0, section 2.4)."""
 
-RING_S = 5.0
-"""How long an accepted label is kept to be published again after a reconnect."""
-
-RING_REPEAT_S = (0.0, 2.5)
-"""When, after a reconnect: at once, and again when the consumers have had time to come back."""
-
 SHELTER_AFTER_S = 2.0
 """Labels that wait, while the broker accepts nothing for so long, are brought to the disk."""
 
-FIRST_RETRY_S = 0.5
 _PAGE_LABELS = 500
 _WAITING_FACTOR = 5
-_RING_LABELS = 20_000
 _TOPICS = 100_000
 _FIRST_MID = 0x4000
 _LAST_MID = 0xFFFF
 """Identifiers of the outbox; below them are those of the client library, for its subscriptions."""
-
-WindowKey = tuple[str, str, int]
-"""Pipeline, device, window index."""
-
-
-Kind = Literal["label", "event", "gap", "capture", "status", "barrier"]
 
 _AWAITED: frozenset[Kind] = frozenset({"label", "capture"})
 """What somebody must hear before it counts as delivered."""
@@ -63,57 +51,7 @@ _UNKEPT: frozenset[Kind] = frozenset({"status", "barrier"})
 """What says only how things stand now, and is not published again after a reconnect."""
 
 
-@dataclass(slots=True, eq=False)
-class Outgoing:
-    """A QoS 1 message to the broker.
-
-    Attributes
-    ----------
-    kind : str
-        ``label`` and ``capture`` wait for a subscriber; the others need none. ``barrier`` is never tried again.
-    key : tuple or None
-        The window (or last window of a gap) that is settled once the broker has this message; None = nothing waits
-        for it.
-    retain : bool
-        May replace the retained message of its topic, as long as it is the newest.
-    sequence : int
-        Order of publication; the outbox sets it.
-    attempts : int
-        Refusals so far.
-    since_ns : int
-        When the message that led to this one was received, on the monotonic clock; 0 = not measured.
-    mid : int
-        Packet identifier it is known by at the broker; 0 = none yet.
-    is_dup : bool
-        It was sent before under this identifier, in this session (MQTT 5.0, section 4.4).
-    is_spooled : bool
-        It is on the disk, or on its way there.
-    """
-
-    kind: Kind
-    topic: str
-    payload: bytes
-    retain: bool = False
-    key: WindowKey | None = None
-    sequence: int = -1
-    attempts: int = 0
-    is_repeat: bool = False
-    since_ns: int = 0
-    mid: int = 0
-    is_dup: bool = False
-    is_spooled: bool = False
-
-
-class _Held:
-    """Messages of one topic that wait for another try."""
-
-    __slots__ = ("delay_s", "due_s", "since_s", "waiting")
-
-    def __init__(self, now_s: float) -> None:
-        self.since_s = now_s
-        self.delay_s = FIRST_RETRY_S
-        self.due_s = now_s + FIRST_RETRY_S
-        self.waiting: deque[Outgoing] = deque()
+_sequence = attrgetter("sequence")
 
 
 class Outbox:
@@ -148,18 +86,14 @@ class Outbox:
         self._limit = limit
         self._attempts = attempts
         self._retry_max_s = retry_max_s
-        self._patience_s = patience_s
         self._queue: deque[Outgoing] = deque()
         self._in_flight: dict[int, Outgoing] = {}
         self._to_resend: set[int] = set()
         self._last_mid = _LAST_MID
-        self._held: OrderedDict[str, _Held] = OrderedDict()
-        self._n_held = 0
-        self._wake_at_s = 0.0
+        self._held = HeldBack(patience_s=patience_s, retry_max_s=retry_max_s, max_topics=_TOPICS)
         self._parts: dict[WindowKey, int] = {}
         self._newest: dict[str, int] = {}
-        self._ring: deque[tuple[float, Outgoing]] = deque(maxlen=_RING_LABELS)
-        self._repeat_at_s: list[float] = []
+        self._recent = RecentLabels()
         self._spool = spool
         self._sequence = spool.next_sequence if spool is not None else 0
         self._sheltering: dict[int, Outgoing] = {}
@@ -189,18 +123,13 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """Messages that wait for the broker's word, sent or not, or for another try."""
-        return len(self._queue) + len(self._in_flight) + self._n_held
+        return len(self._queue) + len(self._in_flight) + len(self._held)
 
     @property
     def waiting_bytes(self) -> int:
         """Payload bytes of these messages; looks at each of them."""
-        held = (message for held in self._held.values() for message in held.waiting)
-        return sum(len(message.payload) for group in (self._queue, self._in_flight.values(), held) for message in group)
-
-    @property
-    def limit(self) -> int:
-        """Messages not yet sent above which the intake pauses."""
-        return self._limit
+        groups = (self._queue, self._in_flight.values(), self._held.messages())
+        return sum(len(message.payload) for group in groups for message in group)
 
     @property
     def is_idle(self) -> bool:
@@ -302,7 +231,8 @@ class Outbox:
             Told of the labels among them: how many of one receipt time were accepted.
         """
         since_ns = n_labels = 0
-        in_flight, ring, parts, settled = self._in_flight, self._ring, self._parts, self.settled
+        in_flight, parts, settled = self._in_flight, self._parts, self.settled
+        remember, has_held = self._recent.add, self._held.has_topics
         self._hear(now_s)
         for mid in mids:
             message = in_flight.pop(mid, None)
@@ -317,9 +247,9 @@ class Outbox:
                     waited(since_ns, n_labels)
                 since_ns, n_labels = message.since_ns, 0
             n_labels += since_ns > 0
-            if self._held:
+            if has_held:
                 self._release_held(message.topic)
-            ring.append((now_s, message))
+            remember((now_s, message))
             # As in _settle, whose call would cost as much again.
             if (key := message.key) is not None:
                 left = parts.pop(key, 1) - 1
@@ -329,7 +259,7 @@ class Outbox:
                     settled.append(key)
         if n_labels:
             waited(since_ns, n_labels)
-        self._trim_ring(now_s)
+        self._recent.trim(now_s)
 
     def confirmed(self, mid: int, reason: int, now_s: float) -> None:
         """Act on a PUBACK; identifiers that are not ours are ignored."""
@@ -340,7 +270,7 @@ class Outbox:
         message.mid, message.is_dup, message.since_ns = 0, False, 0  # what is tried again is not measured
         if reason < FAILURE and (reason != NO_SUBSCRIBER or message.kind not in _AWAITED):
             self._accept(message, now_s)
-            self._trim_ring(now_s)
+            self._recent.trim(now_s)
         elif reason == NO_SUBSCRIBER:
             self._hold(message, now_s, patient=True)
         elif message.attempts + 1 >= self._attempts:
@@ -351,8 +281,7 @@ class Outbox:
 
     def topic_of(self, mid: int) -> str | None:
         """Topic of a message in flight; None where the identifier is not ours."""
-        message = self._in_flight.get(mid)
-        return None if message is None else message.topic
+        return message.topic if (message := self._in_flight.get(mid)) is not None else None
 
     def give_up(self, message: Outgoing, reason: str) -> None:
         """Count the message as lost and let the stream go on."""
@@ -386,11 +315,8 @@ class Outbox:
 
     def connected(self, now_s: float) -> None:
         """Plan to publish the labels of the last seconds again, and to try what was held at once."""
-        self._repeat_at_s = [now_s + delay for delay in RING_REPEAT_S] if self._ring else []
-        for held in self._held.values():
-            held.due_s = now_s
-            held.delay_s = FIRST_RETRY_S
-        self._wake_at_s = now_s
+        self._recent.connected(now_s)
+        self._held.hurry(now_s)
         if self._spool is not None:
             self._spool.begin_pass()
 
@@ -423,10 +349,9 @@ class Outbox:
             self._shelter_queue()
             self._shelter_copies(self._in_flight.values())
         # Acknowledgements go out in order: a label that waits in memory would hold up those of all that overflowed.
-        self._has_overflowed = self._has_overflowed and self._n_held > 0
+        self._has_overflowed = self._has_overflowed and len(self._held) > 0
         if all_of_it or held_too or self._has_overflowed:
-            for held in self._held.values():
-                self._shelter_copies(held.waiting)
+            self._shelter_copies(self._held.messages())
         if now_s >= self._next_pass_s and not spool.has_more:
             self._next_pass_s = now_s + self._retry_max_s
             spool.begin_pass()
@@ -488,16 +413,11 @@ class Outbox:
 
     def _refill(self, spool: Spool) -> None:
         """Labels of the disk go before all others: they are older."""
-        if len(self._queue) >= _PAGE_LABELS or self._n_held > self._limit:
+        if len(self._queue) >= _PAGE_LABELS or len(self._held) > self._limit:
             return
         page = [
             Outgoing(
-                kept.kind,
-                kept.topic,
-                kept.payload,
-                retain=ROUTES[kept.kind].retain,
-                sequence=kept.sequence,
-                is_spooled=True,
+                kept.kind, kept.topic, kept.payload, ROUTES[kept.kind].retain, sequence=kept.sequence, is_spooled=True
             )
             for kept in spool.take(_PAGE_LABELS)
         ]
@@ -528,29 +448,22 @@ class Outbox:
     def _accept(self, message: Outgoing, now_s: float) -> None:
         kind = message.kind
         if kind in _AWAITED:
-            if kind == "label":
-                self.accepted += 1
-            else:
-                self.captured += 1
-            if self._held:
+            self.accepted += kind == "label"
+            self.captured += kind == "capture"
+            if self._held.has_topics:
                 self._release_held(message.topic)
         if kind not in _UNKEPT:
-            self._ring.append((now_s, message))
+            self._recent.add((now_s, message))
         if message.is_spooled:
             self._forget(message)
         self._settle(message)
 
     def _release_held(self, topic: str) -> None:
-        held = self._held.pop(topic, None)
-        if held is not None:
-            self._n_held -= len(held.waiting)
-            self._requeue(held)
+        waiting = self._held.release(topic)
+        if waiting is not None:
+            self._requeue(waiting)
             if self._spool is not None:
                 self._spool.begin_pass()
-
-    def _trim_ring(self, now_s: float) -> None:
-        while self._ring and self._ring[0][0] < now_s - RING_S:
-            self._ring.popleft()
 
     def _settle(self, message: Outgoing) -> None:
         key = message.key
@@ -563,48 +476,25 @@ class Outbox:
             self.settled.append(key)
 
     def _hold(self, message: Outgoing, now_s: float, *, patient: bool) -> None:
-        held = self._held.get(message.topic)
-        if held is None:
-            if len(self._held) >= _TOPICS:
-                self.give_up(message, "outbox_full")
-                return
-            held = self._held[message.topic] = _Held(now_s)
-        if patient and now_s - held.since_s >= self._patience_s:
-            # The topic stays in the table, empty: what comes next on it is released at once, until somebody subscribes.
+        refused = self._held.hold(message, now_s, patient=patient)
+        if refused == "no_subscriber":
             self.give_up(message, "no_subscriber")
-            return
-        held.waiting.append(message)
-        self._n_held += 1
-        self._wake_at_s = min(self._wake_at_s, held.due_s)
-        if self._n_held > self._limit * _WAITING_FACTOR:
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        oldest = next(held for held in self._held.values() if held.waiting)
-        self._n_held -= 1
-        self._has_overflowed = True
-        self._overflow(oldest.waiting.popleft())
+        elif refused == "outbox_full":
+            self.give_up(message, "outbox_full")
+        elif len(self._held) > self._limit * _WAITING_FACTOR:
+            self._has_overflowed = True
+            self._overflow(self._held.pop_oldest())
 
     def _wake(self, now_s: float) -> None:
         self._now_s = now_s
         if self._spool is not None and self._spool.has_more:
             self._refill(self._spool)
-        if self._repeat_at_s and self._repeat_at_s[0] <= now_s:
-            self._repeat_at_s.pop(0)
-            for accepted_s, message in self._ring:
-                if accepted_s >= now_s - RING_S - max(RING_REPEAT_S):
-                    self._queue.append(replace(message, key=None, is_repeat=True, mid=0, is_dup=False))
-        if not self._n_held or now_s < self._wake_at_s:
-            return
-        for held in self._held.values():
-            if held.waiting and held.due_s <= now_s:
-                self._n_held -= len(held.waiting)
-                self.retried += len(held.waiting)
-                self._requeue(held)
-                held.delay_s = min(2 * held.delay_s, self._retry_max_s)
-                held.due_s = now_s + held.delay_s
-        self._wake_at_s = min((held.due_s for held in self._held.values()), default=0.0)
+        self._queue.extend(self._recent.repeats(now_s))
+        due = self._held.due(now_s)
+        if due:
+            self.retried += len(due)
+            self._requeue(due)
 
-    def _requeue(self, held: _Held) -> None:
-        self._queue.extendleft(sorted(held.waiting, key=lambda message: message.sequence, reverse=True))
-        held.waiting.clear()
+    def _requeue(self, messages: list[Outgoing]) -> None:
+        """What is tried again goes first, in the order of publication."""
+        self._queue.extendleft(sorted(messages, key=_sequence, reverse=True))

@@ -8,7 +8,6 @@ session left at the broker.
 from __future__ import annotations
 
 import gc
-import hashlib
 import logging
 import signal
 import time
@@ -17,30 +16,27 @@ from collections.abc import Sequence
 from operator import attrgetter
 from types import FrameType
 
-import numpy as np
-import onnxruntime
-import orjson
-import paho.mqtt
-import pydantic
-
 from edge_agent import __version__
 from edge_agent.config import AgentConfig
-from edge_agent.engine import Engine, Event
+from edge_agent.engine import Engine
 from edge_agent.shell.acknowledgements import Acknowledgements
 from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.barrier import BarrierClock
-from edge_agent.shell.delivery import FAILURE, Outbox, Outgoing
+from edge_agent.shell.dead_letters import DeadLetters
+from edge_agent.shell.delivery import FAILURE, Outbox
 from edge_agent.shell.durable import Durable
+from edge_agent.shell.intake import Intake
 from edge_agent.shell.journal import RateLimit
-from edge_agent.shell.mqtt_link import BURST_MESSAGES, Burst, MqttLink
+from edge_agent.shell.mqtt_link import BURST_MESSAGES, MqttLink
+from edge_agent.shell.outgoing import Outgoing
 from edge_agent.shell.packets_out import PACKET_OVERHEAD_BYTES
-from edge_agent.shell.publish_packets import Packet
+from edge_agent.shell.self_report import SelfReport
 from edge_agent.shell.self_test import SelfTest
 from edge_agent.shell.service import Reloads, Service
 from edge_agent.shell.tally import Tally
 from edge_agent.shell.writer import EventWriter
 from edge_agent.workers.share import takes_of
-from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, PipelineMetrics, format_timestamp, topic_for
+from schemas import ROUTES, AgentInfo, AgentMetrics, Availability, topic_for
 from schemas.topics import BROKER_DROPPED
 
 log = logging.getLogger(__name__)
@@ -52,14 +48,6 @@ _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _DISK_S = 5.0
 _since_ns = attrgetter("since_ns")
-# Each tells its version itself: asking importlib.metadata would search the disk at every start.
-_LIBRARIES = {
-    "numpy": np.__version__,
-    "onnxruntime": onnxruntime.__version__,
-    "orjson": orjson.__version__,
-    "paho-mqtt": paho.mqtt.__version__,
-    "pydantic": pydantic.VERSION,
-}
 
 
 class Agent:
@@ -92,7 +80,6 @@ class Agent:
         self._config = config
         self._pipelines = pipelines
         self._services = services
-        self._reloads = reloads or Reloads()
         self._disk = Durable(config)
         self._journal = self._disk.journal
         self._engine = Engine(
@@ -103,11 +90,9 @@ class Agent:
             takes=takes_of(config),
         )
         self._barrier_topic = self._topic("barrier")
-        self._barrier_topic_bytes = self._barrier_topic.encode()
         offline = Availability(state="offline").model_dump_json().encode()
         filters = [*config.filters(), self._barrier_topic, *([BROKER_DROPPED] if config.mqtt.watch_drops else [])]
         self._link = MqttLink(config, filters, self._topic("availability"), offline)
-        self._broker_dropped_bytes = BROKER_DROPPED.encode()
         self._owed = Acknowledgements(config.mqtt.max_unacknowledged)
         if self._journal is not None:
             self._owed.next_number = self._journal.next_number
@@ -122,13 +107,35 @@ class Agent:
         self._self_test = SelfTest(self._barrier_topic, config.filters())
         self._writer = EventWriter(config.gateway.id, pipelines, config.limits.devices)
         self._limit = RateLimit()
-        self._dead_letters: Counter[str] = Counter()
+        self._dead_letters = DeadLetters()
+        self._report = SelfReport(
+            config,
+            engine=self._engine,
+            link=self._link,
+            owed=self._owed,
+            outbox=self._outbox,
+            writer=self._writer,
+            disk=self._disk,
+            self_test=self._self_test,
+            reloads=reloads or Reloads(),
+            dead_letters=self._dead_letters.counts,
+        )
+        self._intake = Intake(
+            self._barrier_topic,
+            engine=self._engine,
+            link=self._link,
+            owed=self._owed,
+            outbox=self._outbox,
+            writer=self._writer,
+            disk=self._disk,
+            barrier=self._barrier,
+            self_test=self._self_test,
+            dead_letters=self._dead_letters,
+        )
         self._epoch = 0
         self._needs_carry = any(assembled.needs_carry for assembled in pipelines)
         self._durable_below = 0
-        self._started_ns = time.time_ns()
-        self._started_s = time.monotonic()
-        self._next_metrics_s = self._started_s + config.status.metrics_interval_s
+        self._next_metrics_s = time.monotonic() + config.status.metrics_interval_s
         self._is_stopping = False
         self._successor: AgentConfig | None = None
         self._is_kept = False
@@ -165,17 +172,15 @@ class Agent:
 
     def troubles(self) -> list[str]:
         """What keeps this agent from its work at this moment, one line each; empty where nothing does."""
-        mqtt, found = self._config.mqtt, list[str]()
-        if not self._link.is_connected:
-            found.append(f"no connection to the broker at {mqtt.host}:{mqtt.port}")
-        found += [f"the broker refuses the subscription to {text}" for text in self._link.refused]
-        found += self._self_test.problems()
-        if self._outbox.is_full:
-            found.append(f"{self._outbox.waiting} labels wait for the broker: the intake is paused")
-        if self._disk.state.problem:
-            found.append(f"the watermark cannot be written: {self._disk.state.problem}")
-        found += [f"alarm: {code}" for code in self._disk.alarms.codes]
-        return found
+        return self._report.troubles()
+
+    def info(self) -> AgentInfo:
+        """What runs on this gateway."""
+        return self._report.info(self._config, self._pipelines)
+
+    def metrics(self, now_s: float) -> AgentMetrics:
+        """All counters at this moment, as one value that does not change."""
+        return self._report.metrics(now_s)
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT, or until a successor takes over; 0 = ended in good order."""
@@ -248,9 +253,9 @@ class Agent:
         # A full outbox pauses the intake, not the reading: PUBACKs come over the same socket.
         if takes_messages and (not self._outbox.is_full or self._link.n_waiting > _INBOX_HELD):
             if is_replaying:
-                self._take_journal()
+                self._intake.take_journal()
             else:
-                self._take_inbox()
+                self._intake.take_inbox(self._epoch)
         self._send(now_s)
         self._keep_account(now_s)
         if takes_messages:
@@ -298,72 +303,6 @@ class Agent:
             self._self_test.connected(now_s)
             self._say_hello()
 
-    def _take_inbox(self) -> None:
-        link, events, n_messages = self._link, list[Event](), 0
-        if not link.inbox:
-            return
-        since_ns = link.inbox[0].received_ns
-        while link.inbox and n_messages < BURST_MESSAGES:
-            burst = link.next_burst()
-            n_messages += len(burst.packets)
-            try:
-                self._take(burst, events)
-            except Exception as error:  # noqa: BLE001 - the boundary: no message may end the loop (DESIGN decision 3)
-                self._bury("internal", f"{type(error).__name__}: {error}")
-        if events:
-            self._outbox.put_all(self._writer.messages(events, since_ns))
-
-    def _take_journal(self) -> None:
-        """What an earlier run acknowledged and did not label: before anything new, under its number, of its time."""
-        journal, events = self._journal, list[Event]()
-        if journal is None:
-            return
-        clock_ns = self._link.clock_ns()
-        for row in journal.replay(BURST_MESSAGES):
-            packet: Packet = (row.topic, row.payload, None, False)
-            events += self._engine.receive_burst([packet], wall_ns=row.wall_ns, clock_ns=clock_ns, number=row.number)
-        self._barrier.heard()
-        if not journal.is_replaying:
-            log.info("the journal of the last run is read; going on with the broker")
-        if events:
-            self._outbox.put_all(self._writer.messages(events, 0))
-
-    def _take(self, burst: Burst, events: list[Event]) -> None:
-        packets = burst.packets
-        topics, _, mids, _ = zip(*packets, strict=True)
-        # An older connection's message is delivered again: nothing is owed for this copy.
-        number = self._owed.received_all(mids) if burst.epoch == self._epoch else self._owed.forgotten(len(packets))
-        done = 0
-        if self._broker_dropped_bytes in topics:
-            self._hear_dropped(burst, topics)
-        while self._barrier_topic_bytes in topics[done:]:
-            at = topics.index(self._barrier_topic_bytes, done)
-            self._feed(packets[done:at], burst, number + done, events)
-            _, payload, _, is_retained = packets[at]
-            clock_ns = None if is_retained else self._barrier.echoed(payload)
-            if clock_ns is not None:
-                self._self_test.echoed()
-                events += self._engine.tick(clock_ns)
-            done = at + 1
-        self._feed(packets[done:] if done else packets, burst, number + done, events)
-
-    def _hear_dropped(self, burst: Burst, topics: Sequence[bytes]) -> None:
-        at = topics.index(self._broker_dropped_bytes)
-        self._disk.heard_dropped(burst.packets[at][1], time.monotonic())
-
-    def _feed(self, packets: list[Packet], burst: Burst, number: int, events: list[Event]) -> None:
-        journal = self._journal
-        if packets and journal is not None:
-            if burst.epoch == self._epoch and (n_known := journal.n_known(packets)):
-                packets, number = packets[n_known:], number + n_known
-                self._barrier.heard()
-            if self._disk.is_journalling:
-                journal.received_all(number, packets, wall_ns=burst.wall_ns, now_s=time.monotonic())
-        if packets:
-            self._barrier.heard()
-            self._self_test.heard(time.monotonic())
-            events += self._engine.receive_burst(packets, wall_ns=burst.wall_ns, clock_ns=burst.clock_ns, number=number)
-
     def _send(self, now_s: float) -> None:
         link, outbox = self._link, self._outbox
         if not link.is_connected:
@@ -407,7 +346,7 @@ class Agent:
 
     def _bury_too_large(self, message: Outgoing) -> None:
         most = self._link.max_packet_bytes
-        self._bury("too_large_to_publish", f"{message.topic}: at most {most} bytes expected by the broker")
+        self._dead_letters.bury("too_large_to_publish", f"{message.topic}: at most {most} bytes expected by the broker")
 
     def _keep_account(self, now_s: float) -> None:
         outbox = self._outbox
@@ -470,12 +409,6 @@ class Agent:
             self._outbox.sent(mid, message)
             self._barrier.sent(mid, now_ns)
 
-    def _bury(self, reason: str, detail: str) -> None:
-        """Count a message that could not be used, and log one line of its kind now and then."""
-        self._dead_letters[reason] += 1
-        said = " ".join(detail.split())[:300]
-        self._limit.say(log, logging.WARNING, reason, "dead letter, %s: %s", reason, said)
-
     # ------------------------------------------------------------------ what the agent says of itself
 
     def _topic(self, route: str) -> str:
@@ -488,18 +421,6 @@ class Agent:
         message = Outgoing("status", self._topic(route), payload.encode(), retain=ROUTES[route].retain)
         self._outbox.put(message, is_urgent=True)
 
-    def info(self) -> AgentInfo:
-        """What runs on this gateway."""
-        return AgentInfo(
-            gateway=self._config.gateway.id,
-            agent_version=__version__,
-            protocol=f"MQTT {self._link.protocol}",
-            started=format_timestamp(self._started_ns),
-            config_sha256=hashlib.sha256(self._config.digest_source().encode()).hexdigest(),
-            pipelines=[assembled.info for assembled in self._pipelines],
-            libraries=_LIBRARIES,
-        )
-
     def _say_hello(self) -> None:
         self._say("info", self.info().model_dump_json(by_alias=True))
         self._say("availability", Availability(state="online").model_dump_json())
@@ -507,58 +428,6 @@ class Agent:
 
     def _say_alarms(self) -> None:
         self._say("alarm", self._disk.alarms.take().model_dump_json(by_alias=True))
-
-    def metrics(self, now_s: float) -> AgentMetrics:
-        """All counters at this moment, as one value that does not change."""
-        counters, outbox, tally = self._engine.counters, self._outbox, self._writer.tally
-        return AgentMetrics(
-            gateway=self._config.gateway.id,
-            ts=format_timestamp(time.time_ns()),
-            uptime_s=round(now_s - self._started_s, 3),
-            messages_received=counters.messages,
-            messages_rejected=dict(Counter(counters.rejected) + self._dead_letters),
-            samples=counters.samples.placed,
-            samples_dropped=counters.dropped,
-            windows=dict(self._writer.windows),
-            labels_accepted=outbox.accepted,
-            labels_retried=outbox.retried,
-            labels_dropped=dict(outbox.dropped),
-            captures_accepted=outbox.captured,
-            gaps=counters.gaps,
-            devices=self._engine.n_devices,
-            devices_evicted=counters.evicted,
-            unacknowledged=len(self._owed),
-            acknowledged_early=self._owed.early,
-            messages_of_others=counters.of_others,
-            reconnects=max(0, self._epoch - 1),
-            connected=self._link.is_connected,
-            outbox=outbox.waiting,
-            outbox_bytes=outbox.waiting_bytes,
-            last_window_ts=tally.last_window_s,
-            inference_seconds=tally.inference.value,
-            latency_seconds=tally.latency.value,
-            confirmed_seconds=tally.confirmed.value,
-            pipelines={
-                name: PipelineMetrics(
-                    devices=counters.devices_of.get(name, 0),
-                    messages=n_messages,
-                    rejected=dict(tally.rejected.get(name, {})),
-                    labels=dict(tally.labels.get(name, {})),
-                    gaps=tally.gaps[name],
-                )
-                for name, n_messages in counters.messages_of.items()
-            },
-            self_test=self._self_test.state,
-            reloads=dict(self._reloads.done),
-            reloads_refused=self._reloads.refused,
-            state_free_bytes=self._disk.space.free_bytes,
-            spool_labels=0 if self._disk.spool is None else self._disk.spool.n_kept,
-            journal_messages=0 if self._journal is None else self._journal.n_kept,
-            journal_again=0 if self._journal is None else self._journal.n_again,
-            journal_skipped=0 if self._journal is None else self._journal.n_skipped,
-            broker_dropped=self._disk.broker_dropped,
-            alarms=self._disk.alarms.codes,
-        )
 
     def _publish_metrics(self, now_s: float) -> None:
         route = ROUTES["metrics"]

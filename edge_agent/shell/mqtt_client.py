@@ -19,6 +19,10 @@ from schemas import ConfigError
 
 READ_AHEAD_BYTES = 65_536
 RECEIVE_MAXIMUM = 65_535
+LARGEST_PACKET_BYTES = 268_435_455
+"""Largest packet of MQTT (section 2.1.4 of version 5.0), where the broker states no limit of its own."""
+_LINGER_S = 1.0
+_LINGER_BYTES = 65_536
 _CONNECT_TIMEOUT_S = 5.0
 _PUBLISH_QOS_1 = 0x32
 _KNOWN_PAHO = "2.2."
@@ -237,3 +241,19 @@ def _without_delay(_client: Client, _userdata: object, connection: object) -> No
     """Send small packets at once: waiting to join them (Nagle) costs up to 40 ms a label."""
     if isinstance(connection, socket.socket):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def read_to_end(connection: socket.socket) -> None:
+    """Say that nothing more comes, and read until the broker closes, for at most a second.
+
+    A socket that is closed with unread messages in it is reset, and a reset may reach the broker before our DISCONNECT
+    does: it would then send the last will of an agent that said goodbye.
+    """
+    until_s = time.monotonic() + _LINGER_S
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(_LINGER_S)
+        while connection.recv(_LINGER_BYTES) and time.monotonic() < until_s:
+            pass
+    except OSError:
+        return  # the broker was faster, or is gone

@@ -16,7 +16,6 @@ import socket
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -27,11 +26,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.config import AgentConfig
-from edge_agent.shell.delivery import Outgoing
+from edge_agent.shell.complaints import Complaints
 from edge_agent.shell.device_clock import DeviceClock
-from edge_agent.shell.mqtt_client import RECEIVE_MAXIMUM, FastClient, build_client
+from edge_agent.shell.mqtt_client import LARGEST_PACKET_BYTES, RECEIVE_MAXIMUM, FastClient, build_client, read_to_end
+from edge_agent.shell.outgoing import Outgoing
 from edge_agent.shell.packets_out import PacketsOut
-from edge_agent.shell.publish_packets import Packet
+from edge_agent.shell.publish_packets import Burst, Packet
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +45,14 @@ FIRST_RECONNECT_S = 0.5
 _CONNACK_TIMEOUT_S = 10.0
 _FIRST_CONNACK_TIMEOUT_S = 2.0
 _STEADY_S = 5.0
-_UNANSWERED_TRIES = 3
 _UNSUPPORTED_PROTOCOL = 0x84
 _FAILURE = 0x80
-_LINGER_S = 1.0
-_LINGER_BYTES = 65_536
 _OWN_IN_FLIGHT = 1_000
 
 NO_GUARANTEE = (
     "this connection cannot promise delivery (MQTT 3.1.1): messages are acknowledged on receipt, a killed agent loses "
     "the samples of open windows, and a label is not known to have reached a subscriber"
 )
-
 
 _HOUSEKEEPING_S = 0.25
 _BUSY_PACKETS = 8
@@ -65,20 +61,6 @@ _BREATH_S = 0.001
 
 Under load this saves half of the turns, for a millisecond; where packets come one by one it is not done.
 """
-
-
-@dataclass(slots=True)
-class Burst:
-    """Messages as they came over connection ``epoch``, read at one time, on three clocks.
-
-    ``clock_ns`` is the clock of deadlines, which stands still while the broker is away; ``received_ns`` is monotonic.
-    """
-
-    packets: list[Packet]
-    epoch: int
-    wall_ns: int
-    clock_ns: int
-    received_ns: int
 
 
 class MqttLink:
@@ -147,7 +129,7 @@ class MqttLink:
         self.is_subscribed = False
         self.refused: list[str] = []
         self.room = 1
-        self.max_packet_bytes = _largest_packet()
+        self.max_packet_bytes = LARGEST_PACKET_BYTES
         self._delay_s = FIRST_RECONNECT_S
         self._next_attempt_s = 0.0
         self._since_s = 0.0
@@ -159,9 +141,7 @@ class MqttLink:
         self._is_probe = False
         self._is_answered = False
         self._connack_timeout_s = _FIRST_CONNACK_TIMEOUT_S
-        self._complaint = ""
-        self._n_unanswered = 0
-        self._tls_trouble = ""
+        self._complaints = Complaints(config.mqtt)
         self._clock = DeviceClock()
         self._client = self._new_client()
 
@@ -188,14 +168,14 @@ class MqttLink:
                 return
             self._connect()
         elif not self.is_connected and now_s - self._since_s > self._connack_timeout_s:
-            self._complain("the broker does not answer CONNECT")
+            self._complaints.say("the broker does not answer CONNECT")
             self._connack_timeout_s = min(2 * self._connack_timeout_s, _CONNACK_TIMEOUT_S)
             self._turn_to(*self._next_try())
             self._connect()
         try:
             self._exchange(timeout_s, now_s)
         except Exception as error:  # noqa: BLE001 - what a broken peer makes paho raise costs the connection, not the loop
-            self._complain(f"connection given up: {type(error).__name__}: {error}")
+            self._complaints.say(f"connection given up: {type(error).__name__}: {error}")
             self._abandon()
         if self._is_fresh:
             self._is_fresh = False
@@ -359,7 +339,7 @@ class MqttLink:
             self._client.reconnect()
         except (OSError, ValueError) as error:  # ValueError: a certificate for another host
             mqtt = self._config.mqtt
-            self._complain(f"cannot reach the broker at {mqtt.host}:{mqtt.port}: {error}")
+            self._complaints.say(f"cannot reach the broker at {mqtt.host}:{mqtt.port}: {error}")
             if self._is_auto:
                 self._turn_to("5", is_probe=False)
             self._plan_reconnect()
@@ -421,12 +401,6 @@ class MqttLink:
         else:
             self._client.subscribe([(text, 0 if text.startswith("$") else 1) for text in self._filters])
 
-    def _complain(self, complaint: str) -> None:
-        """One line for each new trouble, not one for each try."""
-        if complaint != self._complaint:
-            self._complaint = complaint
-            log.warning("%s", complaint)
-
     # ------------------------------------------------------------------ callbacks: keep, nothing else
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
@@ -455,7 +429,7 @@ class MqttLink:
         if reason.is_failure:
             self._refused_5 = self._is_auto and self.protocol == "5" and reason.value == _UNSUPPORTED_PROTOCOL
             if not self._refused_5:
-                self._complain(f"the broker refuses this connection: {reason}")
+                self._complaints.say(f"the broker refuses this connection: {reason}")
             return
         self._connack_timeout_s = _FIRST_CONNACK_TIMEOUT_S
         if self._is_probe:
@@ -468,11 +442,10 @@ class MqttLink:
         self._since_s = time.monotonic()
         given = properties.json() if properties is not None else {}
         self.room = min(_OWN_IN_FLIGHT, int(given.get("ReceiveMaximum", RECEIVE_MAXIMUM)))
-        self.max_packet_bytes = int(given.get("MaximumPacketSize", _largest_packet()))
+        self.max_packet_bytes = int(given.get("MaximumPacketSize", LARGEST_PACKET_BYTES))
         mqtt = self._config.mqtt
         session = "the session was kept" if flags.session_present else "a new session"
-        self._complaint = self._tls_trouble = ""
-        self._n_unanswered = 0
+        self._complaints.settle()
         log.info("connected to %s:%d with MQTT %s, %s", mqtt.host, mqtt.port, self.protocol, session)
         if self.protocol != "5":
             log.warning("%s", NO_GUARANTEE)
@@ -493,31 +466,17 @@ class MqttLink:
             return
         if was_connected:
             trouble = f" ({self._client.trouble})" if self._client.trouble else ""
-            self._complain(f"connection lost: {reason}{trouble}")
+            self._complaints.say(f"connection lost: {reason}{trouble}")
             if time.monotonic() - self._since_s > _STEADY_S:
                 self._delay_s = FIRST_RECONNECT_S
         elif not self._is_answered:
-            self._complain_unanswered()
+            self._complaints.unanswered(self._client.trouble)
         self._turn_to(*self._next_try())
         self._plan_reconnect()
 
-    def _complain_unanswered(self) -> None:
-        """Say that the broker hung up without a word, and why: one of three tries usually brings the reason of TLS."""
-        self._n_unanswered += 1
-        mqtt, trouble = self._config.mqtt, self._client.trouble
-        if "SSL" in trouble:
-            self._tls_trouble = trouble
-        if self._tls_trouble:
-            why = f"it refuses this agent's certificate or TLS: {self._tls_trouble}"
-        elif self._n_unanswered < _UNANSWERED_TRIES:
-            return
-        else:
-            why = "it may expect TLS, and mqtt.ca_file is not set" if mqtt.ca_file is None else "it gives no reason"
-        self._complain(f"the broker at {mqtt.host}:{mqtt.port} ends the connection before it answers: {why}")
-
     def _on_socket_close(self, _client: Client, _userdata: object, connection: object) -> None:
         if self._is_closing and isinstance(connection, socket.socket):
-            _read_to_end(connection)
+            read_to_end(connection)
 
     def _on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
@@ -528,24 +487,3 @@ class MqttLink:
             if reason.value >= _FAILURE:
                 self.refused.append(text)
                 log.error("the broker refuses the subscription to %s: %s", text, reason)
-
-
-def _read_to_end(connection: socket.socket) -> None:
-    """Say that nothing more comes, and read until the broker closes, for at most a second.
-
-    A socket that is closed with unread messages in it is reset, and a reset may reach the broker before our DISCONNECT
-    does: it would then send the last will of an agent that said goodbye.
-    """
-    until_s = time.monotonic() + _LINGER_S
-    try:
-        connection.shutdown(socket.SHUT_WR)
-        connection.settimeout(_LINGER_S)
-        while connection.recv(_LINGER_BYTES) and time.monotonic() < until_s:
-            pass
-    except OSError:
-        return  # the broker was faster, or is gone
-
-
-def _largest_packet() -> int:
-    """Largest packet of MQTT (section 2.1.4 of version 5.0), where the broker states no limit of its own."""
-    return 268_435_455

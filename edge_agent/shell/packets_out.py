@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_agent.shell.delivery import Outgoing
+from edge_agent.shell.outgoing import Outgoing
 from edge_agent.shell.publish_packets import puback_run, publish_parts, topic_field
 
 PACKET_OVERHEAD_BYTES = 16

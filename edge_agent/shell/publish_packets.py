@@ -7,10 +7,26 @@ left to the client library. Out: PUBLISH packets and runs of PUBACKs as bytes.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import Self
 
 Packet = tuple[bytes, bytes, int | None, bool]
 """One PUBLISH: topic, payload, packet identifier (None = QoS 0), whether it is a retained message."""
+
+
+@dataclass(slots=True)
+class Burst:
+    """Messages as they came over connection ``epoch``, read at one time, on three clocks.
+
+    ``clock_ns`` is the clock of deadlines, which stands still while the broker is away; ``received_ns`` is monotonic.
+    """
+
+    packets: list[Packet]
+    epoch: int
+    wall_ns: int
+    clock_ns: int
+    received_ns: int
+
 
 LONGEST_WAIT_BYTES = 262_144
 """A PUBLISH up to this long waits in the buffer for its rest; of a longer one the client library keeps the pieces."""

@@ -13,10 +13,10 @@ import numpy as np
 from edge_agent.engine import Event, Gap, Rejected, WindowReady
 from edge_agent.shell.assembly import Assembled
 from edge_agent.shell.captures import capture_of
-from edge_agent.shell.delivery import Kind, Outgoing, WindowKey
 from edge_agent.shell.journal import RateLimit
 from edge_agent.shell.label_json import LabelJson, Verdict
 from edge_agent.shell.model import CHUNK_WINDOWS, Model
+from edge_agent.shell.outgoing import Kind, Outgoing, WindowKey
 from edge_agent.shell.tally import Tally
 from schemas import ROUTES, GapEvent, format_timestamp, topic_for
 from signals import FloatArray

@@ -157,7 +157,7 @@ class LayoutFile:
         _write(self._folder / LAYOUT_FILE, {"schema": SCHEMA, "workers": handover.n_workers})
 
     def finish(self, n_workers: int) -> None:
-        """Forget the hand-over and the folders of workers that are no more: what they had is labelled or handed over."""
+        """Forget the hand-over and the folders of workers that are no more: they are empty or handed over."""
         if n_workers > 1:
             for name in (FILE_NAME, LOG_NAME):
                 (self._folder / name).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ in between has a label with the samples that were there. Cut off anywhere, the n
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from edge_agent.config import AgentConfig
+from edge_agent.operation.notify import Notify
 from edge_agent.shell.mqtt_link import MqttLink
 from edge_agent.workers.layout import Handover, LayoutFile, every_worker, overrides_of
 from edge_agent.workers.voice import Voice
@@ -31,6 +33,8 @@ _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 30.0
 _STEADY_S = 60.0
 _GOODBYE_S = 2.0
+_OF_SERVICE = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+_READY_AFTER_S = 10.0
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -48,7 +52,9 @@ class _Worker:
     def start(self, *, drains: bool = False) -> None:
         self._started_s = time.monotonic()
         tail = ["--drain"] if drains else []
-        self.process = subprocess.Popen([*self._command, *overrides_of(self.config), *tail])
+        # The service manager hears the supervisor alone: it speaks for the gateway.
+        environment = {name: value for name, value in os.environ.items() if name not in _OF_SERVICE}
+        self.process = subprocess.Popen([*self._command, *overrides_of(self.config), *tail], env=environment)
 
     def ended(self) -> int | None:
         """The exit code, once after each life; plans the next start."""
@@ -119,7 +125,8 @@ class Supervisor:
     def run(self) -> int:
         """Keep the workers running until SIGTERM or SIGINT; 0 = all of them ended in good order."""
         self._running = [self._worker(config) for config in every_worker(self._config, self._n_workers)]
-        voice = Voice(self._config, self._n_workers)
+        voice, notify = Voice(self._config, self._n_workers), Notify(os.environ)
+        ready_s = time.monotonic() + _READY_AFTER_S
         log.info("%d workers share the devices of gateway %s", self._n_workers, self._config.gateway.id)
         worst = 0
         while not self._is_stopping:
@@ -135,6 +142,11 @@ class Supervisor:
                 if worker.process is None and now_s >= worker.next_start_s and not self._is_stopping:
                     self._start(worker)
             voice.turn(_TURN_S)
+            notify.alive(now_s)
+            # Without a broker the workers are as ready as they can be on their own.
+            if not notify.is_ready and (voice.is_online or now_s > ready_s):
+                notify.ready()
+        notify.stopping()
         codes = [self._wait(worker) for worker in self._running]
         voice.close()
         return worst or int(any(codes))

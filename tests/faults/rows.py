@@ -238,7 +238,7 @@ ROWS: tuple[Row, ...] = (
         lambda folder: AgentAway((5.0, 8.0)),
         (*_DECLARED, checks.broker_dropped),
         long=3,
-        setting=Setting(step_ms=20, broker=("max_queued_messages 1000")),
+        setting=Setting(step_ms=20, broker=("max_queued_messages 1000",)),
     ),
     Row(
         "R10",

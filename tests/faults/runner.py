@@ -18,7 +18,7 @@ _NOTHING = Verdict(0, 0, 0, 0, 0, 0, 0)
 _WARM_S = 1.5
 _TAIL_S = 2.0
 _MOST_BEHIND_S = 5.0
-_SILENT_S = 60.0
+_STILL_S = 45.0
 _UNCHANGED_S = 5.0
 _POLL_S = 0.25
 
@@ -147,9 +147,12 @@ def _play(row: Row, site: Site, injections: int, chance: random.Random, began_s:
 
 
 def settle(site: Site) -> Verdict:
-    """Wait for what may still come: until all is whole, or nothing has changed for a while and nothing is silent."""
+    """Wait for what may still come: until all is whole, or nothing has changed for a while.
+
+    A while = 5 s where nothing is silent, else longer than the longest delay between two tries of a label (30 s).
+    """
     covered = covered_windows(site.plant, read_accepted(site.accepted))
-    began_s = changed_s = time.monotonic()
+    changed_s = time.monotonic()
     before: Verdict | None = None
     while True:
         site.testimony.read()
@@ -157,9 +160,7 @@ def settle(site: Site) -> Verdict:
         now_s = time.monotonic()
         if verdict != before:
             before, changed_s = verdict, now_s
-        if verdict.whole == verdict.windows or now_s - began_s > _SILENT_S:
-            break
-        if not verdict.silent and now_s - changed_s > _UNCHANGED_S:
+        if verdict.whole == verdict.windows or now_s - changed_s > (_STILL_S if verdict.silent else _UNCHANGED_S):
             break
         time.sleep(_POLL_S)
     return judge(site.plant, covered, site.testimony, site.models)

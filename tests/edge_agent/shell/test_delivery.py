@@ -1,6 +1,8 @@
 import pytest
 
-from edge_agent.shell.delivery import NO_SUBSCRIBER, RING_REPEAT_S, Outbox, Outgoing
+from edge_agent.shell.delivery import NO_SUBSCRIBER, Outbox
+from edge_agent.shell.outgoing import Outgoing
+from edge_agent.shell.recent_labels import RING_REPEAT_S
 
 NOT_AUTHORIZED = 0x87
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge_agent.config import AgentConfig
-from edge_agent.shell.delivery import Outgoing
 from edge_agent.shell.mqtt_link import MqttLink
+from edge_agent.shell.outgoing import Outgoing
 from edge_agent.shell.publish_packets import puback_run, publish_parts, topic_field
 from tests.edge_agent.gateway import wait_until
 

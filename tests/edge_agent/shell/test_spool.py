@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.shell.delivery import NO_SUBSCRIBER, SHELTER_AFTER_S, Kind, Outbox, Outgoing
+from edge_agent.shell.delivery import NO_SUBSCRIBER, SHELTER_AFTER_S, Outbox
 from edge_agent.shell.disk_writer import DiskWriter
+from edge_agent.shell.outgoing import Kind, Outgoing
 from edge_agent.shell.spool import Spool
 from tests.edge_agent.shell.small_disk import FailingDisk
 

@@ -128,7 +128,9 @@ def test_nothing_is_lost_silently_while_the_number_of_workers_changes(broker: Mo
         with running_plant(broker.port, 8) as publisher:
             run_in_turn(consumer, config, 2, 3, 1)
         expected = covered_windows(publisher.accepted)
+        n_states = len(states(consumer))
         with AgentProcess(config) as agent:
+            wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
             wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
             assert agent.stop() == 0
         labels = consumer.labels()
@@ -136,10 +138,10 @@ def test_nothing_is_lost_silently_while_the_number_of_workers_changes(broker: Mo
         # Two changes: at each of them a device may lose what was open, a window and the one that overlaps it.
         assert len(expected - whole) <= 8 * 2 * (WINDOW_LENGTH // HOP_LENGTH + 1)
         assert len(expected) > 200
-    assert sorted(path.name for path in (tmp_path / "state").iterdir() if not path.name.endswith(".sock")) == [
-        "watermark.json",
-        "workers.json",
-    ]
+    state = tmp_path / "state"
+    assert json.loads((state / "workers.json").read_text())["workers"] == 1
+    assert (state / "watermark.json").exists()
+    assert not [*state.glob("w[0-9]*"), *state.glob("handover.json*")]
 
 
 @pytest.mark.parametrize("cut", ["before", "decided"])
@@ -168,7 +170,9 @@ def test_a_hand_over_that_was_cut_off_is_begun_again_or_finished(broker: Mosquit
                 (tmp_path / "state/workers.json").write_text(json.dumps({"schema": "workers/1", "workers": 2}))
             run_in_turn(consumer, config, 3)
         expected = covered_windows(publisher.accepted)
+        n_states = len(states(consumer))
         with AgentProcess(config, "--workers", "3") as agent:
+            wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
             wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
             assert agent.stop() == 0
         assert len(expected) > 100
