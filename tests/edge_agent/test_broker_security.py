@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import ROUTES, topic_for
+from schemas import ROUTES
 from tests.edge_agent.certificates import Authority
 from tests.edge_agent.fleet import GATEWAY, FleetBroker, FleetClient, fleet_config
 from tests.edge_agent.gateway import AgentProcess, wait_until, write_config
@@ -97,7 +97,8 @@ def test_gateway_with_its_certificate_labels_and_loses_nothing_over_a_kill(fleet
         n_windows = 20 * ((N_SAMPLES - 10) // 5 + 1)
         wait_until(lambda: len(whole_windows(dashboard)) == n_windows, "every window of every device, whole")
         wait_until(lambda: said(dashboard, "self_test") == "passed", "the self-test")
-        assert dashboard.heard("/gap") == []
+        # Windows labelled just before the kill may be declared once more: the watermark is late, never early.
+        assert {json.loads(gap)["reason"] for gap in dashboard.heard("/gap")} <= {"restart"}
         assert said(dashboard, "messages_rejected") == {}
         assert "Traceback" not in agent.log
 
@@ -131,9 +132,7 @@ def test_everybody_is_held_to_its_own_topics(fleet: FleetBroker) -> None:
     ):
         # Of the table of topics, so that a new one cannot be forgotten in the file.
         own = {
-            name: gateway.say(
-                topic_for(name, gateway=GATEWAY, device="d" if "{device}" in route.template else None), b"{}"
-            )
+            name: gateway.say(route.template.format(gateway=GATEWAY, device="d", worker="0"), b"{}")
             for name, route in ROUTES.items()
             if route.direction in {"out", "loop"}
         }
