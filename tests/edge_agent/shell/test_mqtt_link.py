@@ -161,7 +161,11 @@ def test_burst_is_read_whole_before_it_is_handed_over(brokers: list[RawBroker], 
 
     turn_until(link, count, "the burst")
     assert n_turns == 1
+    assert link.waiting_bytes == sum(len(str(mid)) for mid in range(1, 201))
     assert [mid for _, _, mid, _ in inbox_of(link)] == list(range(1, 201))
+    while link.inbox:
+        link.next_burst()
+    assert (link.n_waiting, link.waiting_bytes) == (0, 0)
 
 
 def test_nothing_is_acknowledged_unless_asked_and_then_in_order(brokers: list[RawBroker], tmp_path: Path) -> None:
