@@ -9,7 +9,7 @@ ROOMS := schemas signals edge_agent trainer demo
 export ORT_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format bench bench-learning docs lock edge-clean mosquitto clean
+.PHONY: help demo test faults fuzz lint format bench bench-learning docs lock edge-clean mosquitto clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: $(VENV)/dev.stamp mosquitto ## the whole test suite (ARGS="tests/signals -
 
 faults: $(VENV)/dev.stamp mosquitto ## every fault of docs/reliability.md, for real and many times (ARGS="R1 --kills 500", "soak --minutes 60")
 	$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## a million mutated payloads through every codec, judged one by one (ARGS="--payloads 100000 --seed 3")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(VENV)/dev.stamp ## format, style, types, room borders, generated documents
 	$(BIN)/ruff format --check .
