@@ -320,7 +320,8 @@ def test_what_failed_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_make_bench_keeps_its_list_and_bench_learning_has_its_own(repository: Path) -> None:
-    assert list(BENCHMARKS) == ["agent", "startup", "codecs", "windower", "model", "learning"]
+    of_agent = ["agent", "startup", "latency", "devices", "delivery", "memory", "workers"]
+    assert list(BENCHMARKS) == [*of_agent, "codecs", "windower", "model", "learning"]
     recipe = re.search(
         r"^bench-learning:.*\n\t.*-m benchmarks (.*) \$\(ARGS\)$", (repository / "Makefile").read_text(), re.MULTILINE
     )
