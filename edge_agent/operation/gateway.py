@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import time
@@ -275,6 +276,9 @@ class Gateway:
             if self._agent.is_stopping or candidate is None:
                 return code
             self._agent = self._succeed(candidate)
+            # The agent of before was frozen when it began; only now is there anything of it to be found.
+            gc.unfreeze()
+            gc.collect()
             if self._is_stopping:
                 self._agent.stop()
 
