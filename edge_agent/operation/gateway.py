@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import time
@@ -69,7 +70,9 @@ class Operation:
         self._info: AgentInfo | None = None
         self._was_connected = False
         self._started_s = time.monotonic()
-        self._next_refresh_s = self._next_status_line_s = 0.0
+        # The contracts of the status are built when it is first shown: not on the way to the first label.
+        self._next_refresh_s = self._started_s + REFRESH_S
+        self._next_status_line_s = 0.0
         self._is_ready = self._is_stopping = False
 
     def attach(self, agent: Agent) -> None:
@@ -90,6 +93,8 @@ class Operation:
                 self._notify.stopping()
         elif self.successor is None:
             self._reload(agent, now_s)
+        if not self._is_ready:
+            self._become_ready(agent, now_s)
         if now_s >= self._next_refresh_s:
             is_watched = self._board.is_watched(now_s)
             self._next_refresh_s = now_s + (WATCHED_REFRESH_S if is_watched else REFRESH_S)
@@ -148,7 +153,13 @@ class Operation:
 
     # ------------------------------------------------------------------ showing
 
+    def _become_ready(self, agent: Agent, now_s: float) -> None:
+        self._is_ready = self._is_ready or agent.is_subscribed or now_s - self._started_s > READY_AFTER_S
+        if self._is_ready and not self._notify.is_ready and not agent.is_stopping:
+            self._notify.ready()
+
     def _refresh(self, agent: Agent, now_s: float) -> None:
+        self._become_ready(agent, now_s)
         metrics = agent.metrics(now_s)
         if self._info is None or metrics.connected != self._was_connected:
             self._was_connected = metrics.connected
@@ -158,18 +169,14 @@ class Operation:
             troubles.append(f"the last reload was refused: {self.reloader.refusal}")
         if self._endpoint.problem:
             troubles.append(self._endpoint.problem)
-        is_late = now_s - self._started_s > READY_AFTER_S
         health = self._health.judge(
             metrics,
             troubles,
             now_s,
             unacknowledged_limit=agent.held_back_most,
-            is_starting=not (agent.is_subscribed or self._is_ready or is_late),
+            is_starting=not self._is_ready,
             is_stopping=agent.is_stopping,
         )
-        self._is_ready = self._is_ready or agent.is_subscribed or is_late
-        if self._is_ready and not self._notify.is_ready and not agent.is_stopping:
-            self._notify.ready()
         board = self._board
         board.seen, board.latencies_ms = agent.tally.look(), list(agent.tally.latencies_ms)
         messages_hz, pipelines_hz = self._health.rates(metrics, now_s)
@@ -275,6 +282,9 @@ class Gateway:
             if self._agent.is_stopping or candidate is None:
                 return code
             self._agent = self._succeed(candidate)
+            # The agent of before was frozen when it began; only now is there anything of it to be found.
+            gc.unfreeze()
+            gc.collect()
             if self._is_stopping:
                 self._agent.stop()
 

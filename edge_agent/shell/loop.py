@@ -482,8 +482,6 @@ def _rest_collector() -> None:
     a fifth of the agent's time. What stands at the start is never looked at again; cycles, should there be any, are
     still found when so many objects more are alive than before.
     """
-    gc.unfreeze()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_OBJECTS, 10, 10)
 

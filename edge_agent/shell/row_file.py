@@ -9,24 +9,27 @@ What makes it safe, and cheap on a card:
 - A file that SQLite finds corrupt, or that is of another making, is renamed aside and a fresh one begun.
 
 The owner appends and removes from its own thread; the disk writer alone writes. Nothing here raises because of a disk.
+SQLite is loaded with the first file that is opened: an agent whose broker is there never needs it.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_agent.shell.disk_writer import DiskWriter
 
+if TYPE_CHECKING:
+    import sqlite3
+
 log = logging.getLogger(__name__)
 
-Connect = Callable[[Path], sqlite3.Connection]
+Connect = Callable[[Path], "sqlite3.Connection"]
 
 _VERSION = 1
 _PAGE_BYTES = 4096
@@ -38,7 +41,6 @@ _FIRST_RETRY_S = 1.0
 _RETRY_MAX_S = 30.0
 _DROP_FIRST = 64
 _VACUUM_PAGES = 256
-_FOREIGN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT})
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS rows "
     "(number INTEGER PRIMARY KEY, wall_ns INTEGER NOT NULL, tag INTEGER NOT NULL, topic BLOB NOT NULL, "
@@ -77,6 +79,8 @@ class _Outcome:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode, to be used by one thread at a time."""
+    import sqlite3
+
     return sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
 
 
@@ -290,6 +294,8 @@ class RowFile:
     def _select(self, query: str, values: tuple[int, ...]) -> list[Row]:
         if not self._path.exists():
             return []
+        import sqlite3
+
         try:
             if self._is_reader_stale:
                 self._is_reader_stale = False
@@ -305,11 +311,13 @@ class RowFile:
     def _close_reader(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
-            with suppress(sqlite3.Error):
+            with suppress(reader.Error):
                 reader.close()
 
     def _look(self) -> None:
         """What an earlier run left: how many rows, and the next free number."""
+        import sqlite3
+
         try:
             connection = self._opened()
             self.n_committed, newest = connection.execute("SELECT count(*), max(number) FROM rows").fetchone()
@@ -321,6 +329,8 @@ class RowFile:
     # ------------------------------------------------------------------ the disk writer's side
 
     def _commit(self, group: _Group) -> _Outcome:
+        import sqlite3
+
         outcome = _Outcome(group)
         n_drop = 0
         while True:
@@ -354,7 +364,7 @@ class RowFile:
             connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", group.rows)
             connection.execute("COMMIT")
         except BaseException:
-            with suppress(sqlite3.Error):
+            with suppress(connection.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             raise
@@ -365,7 +375,7 @@ class RowFile:
 
     def _shrink(self, connection: sqlite3.Connection) -> None:
         """Give the space back once an outage is over: an empty file of many pages is written anew, as an empty one."""
-        with suppress(sqlite3.Error):
+        with suppress(connection.Error):
             if _pragma(connection, "page_count") > _VACUUM_PAGES:
                 (n_rows,) = connection.execute("SELECT count(*) FROM (SELECT 1 FROM rows LIMIT 1)").fetchone()
                 if n_rows == 0:
@@ -379,18 +389,20 @@ class RowFile:
             return False
         try:
             room = self._max_pages - _pragma(connection, "page_count") + _pragma(connection, "freelist_count")
-        except sqlite3.Error:
+        except connection.Error:
             return False
         n_bytes = sum(len(row.payload) + len(row.topic) + 64 for row in group.rows)
         return room < 16 + 2 * (n_bytes // _PAGE_BYTES + len(group.rows) // 16)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
+            import sqlite3
+
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._connection = self._open()
             except sqlite3.DatabaseError as error:
-                if _code(error) not in _FOREIGN or not self._path.exists():
+                if not _is_foreign(error) or not self._path.exists():
                     raise
                 self._set_aside(error)
                 self._connection = self._open()
@@ -414,7 +426,7 @@ class RowFile:
             if version != _VERSION:
                 connection.execute(f"PRAGMA user_version={_VERSION}")
         except BaseException:
-            with suppress(sqlite3.Error):
+            with suppress(connection.Error):
                 connection.close()
             raise
         return connection
@@ -434,7 +446,7 @@ class RowFile:
     def _close_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(sqlite3.Error):
+            with suppress(connection.Error):
                 connection.close()
 
 
@@ -443,7 +455,21 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return value
 
 
+def _is_foreign(error: BaseException) -> bool:
+    """Whether the file is none of ours, or none any more."""
+    import sqlite3
+
+    return _code(error) in {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_FORMAT,
+    }
+
+
 def _corrupt(problem: str) -> sqlite3.DatabaseError:
+    import sqlite3
+
     error = sqlite3.DatabaseError(problem)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
