@@ -55,6 +55,7 @@ ROWS = (
     Row("outbox", "telltale_outbox_messages", "gauge", "", "messages waiting for the broker's word"),
     Row("outbox_bytes", "telltale_outbox_bytes", "gauge", "", "payload bytes of these messages"),
     Row("devices", "telltale_devices", "gauge", "", "devices with an open state"),
+    Row("messages_of_others", "telltale_messages_of_others", "counter", "", "messages left to another worker"),
     Row("devices_evicted", "telltale_devices_evicted", "counter", "", "devices let go because there were too many"),
     Row("unacknowledged", "telltale_unacknowledged_messages", "gauge", "", "sensor messages held back until labelled"),
     Row(

@@ -156,8 +156,8 @@ def raise_on(share: int) -> None:
             raise ZeroDivisionError("a handler that raises")
         return original(*arguments)
 
-    def begin(original: Callable[..., Any], route: Route, *arguments: Any) -> None:
-        original(route, *arguments)
+    def begin(original: Callable[..., Any], route: Route, *arguments: Any, **named: Any) -> None:
+        original(route, *arguments, **named)
         if route.read is not None:
             route.read = partial(spoil, route.read)
 

@@ -23,6 +23,7 @@ def metrics(**changes: Any) -> AgentMetrics:
         "captures_accepted": 11,
         "gaps": 12,
         "devices": 13,
+        "messages_of_others": 31,
         "devices_evicted": 14,
         "unacknowledged": 15,
         "acknowledged_early": 16,
