@@ -291,17 +291,18 @@ class Gateway:
     def _succeed(self, candidate: Candidate) -> Agent:
         """The next agent: of the candidate, or of what ran before where that fails in spite of all proofs."""
         try:
-            agent = self._employ(candidate)
+            agent = self._employ(candidate, is_successor=True)
         except ConfigError as error:
-            agent = self._employ(self._operation.reloader.current)
+            agent = self._employ(self._operation.reloader.current, is_successor=True)
             self._operation.succeeded(None, [f"{error.where}: {problem}" for problem in error.problems])
             return agent
         self._operation.succeeded(candidate)
         return agent
 
-    def _employ(self, candidate: Candidate) -> Agent:
+    def _employ(self, candidate: Candidate, *, is_successor: bool = False) -> Agent:
+        config, pipelines, around = candidate.config, candidate.pipelines, [self._operation]
         try:
-            agent = Agent(candidate.config, candidate.pipelines, [self._operation], self._operation.reloads)
+            agent = Agent(config, pipelines, around, self._operation.reloads, is_successor=is_successor)
         except OSError as error:
             folder = candidate.config.gateway.state_dir
             problem = f"gateway.state_dir: a folder that can be written expected, got {folder}: {error.strerror}"

@@ -48,6 +48,8 @@ _DRAIN_S = 5.0
 _GOODBYE_S = 2.0
 _DISK_S = 5.0
 _since_ns = attrgetter("since_ns")
+_session_of = attrgetter("gateway.id", "client_id", "mqtt.host", "mqtt.port")
+"""Under which name an agent speaks, and to which broker: where both are the same, so is the session."""
 
 
 class Agent:
@@ -61,6 +63,8 @@ class Agent:
         Called once a turn; whoever made them closes them.
     reloads : Reloads or None
         Counted by whoever reloads, told in the metrics.
+    is_successor : bool
+        It goes on where another agent ended without a goodbye; so even if it is stopped at once, it says ``offline``.
 
     Raises
     ------
@@ -76,6 +80,8 @@ class Agent:
         pipelines: Sequence[Assembled],
         services: Sequence[Service] = (),
         reloads: Reloads | None = None,
+        *,
+        is_successor: bool = False,
     ) -> None:
         self._config = config
         self._pipelines = pipelines
@@ -137,6 +143,7 @@ class Agent:
         self._durable_below = 0
         self._next_metrics_s = time.monotonic() + config.status.metrics_interval_s
         self._is_stopping = False
+        self._is_successor = is_successor
         self._successor: AgentConfig | None = None
         self._is_kept = False
 
@@ -440,6 +447,9 @@ class Agent:
 
     def _end(self) -> int:
         log.info("stopping: %d labels on the way", self._outbox.in_flight)
+        until_s = time.monotonic() + _GOODBYE_S
+        while self._is_successor and not self._epoch and time.monotonic() < until_s:
+            self._turn(0.02, takes_messages=False)
         is_drained = self._drain(_DRAIN_S)
         now_s = time.monotonic()
         self._outbox.keep_safe(now_s, all_of_it=True)
@@ -458,7 +468,7 @@ class Agent:
 
     def _say_goodbye(self) -> None:
         successor = self._successor
-        is_followed = successor is not None and _same_session(self._config, successor)
+        is_followed = successor is not None and _session_of(self._config) == _session_of(successor)
         if successor is not None and is_followed:
             kept = successor.filters()
             self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
@@ -484,13 +494,3 @@ def _rest_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(_COLLECT_OBJECTS, 10, 10)
-
-
-def _same_session(before: AgentConfig, after: AgentConfig) -> bool:
-    """Whether both speak under the same name, over the same session of the same broker."""
-    return (before.gateway.id, before.client_id, before.mqtt.host, before.mqtt.port) == (
-        after.gateway.id,
-        after.client_id,
-        after.mqtt.host,
-        after.mqtt.port,
-    )
