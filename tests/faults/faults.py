@@ -245,6 +245,25 @@ class ConsumerAway(_Once):
 
 
 @dataclass
+class LabelsLostWithBroker(_Once):
+    """The consumer is away, so labels wait in the broker, which is killed with them and stays away for a while."""
+
+    away_s: Span
+    down_s: Span
+
+    def inject(self, site: Site, chance: random.Random) -> None:
+        """Consumer away, broker killed and back, consumer back."""
+        assert site.consumer is not None
+        site.consumer.kill()
+        time.sleep(chance.uniform(*self.away_s))
+        site.broker.kill()
+        time.sleep(chance.uniform(*self.down_s))
+        site.broker.start()
+        site.wait_for_agent()
+        site.start_consumer()
+
+
+@dataclass
 class ConsumerLeaves(_Once):
     """The consumer gives up its subscriptions: the broker answers labels with "no matching subscribers" (0x10)."""
 
