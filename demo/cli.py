@@ -112,6 +112,8 @@ def _demo(words: Sequence[str]) -> int:
     from demo.wire import Address
 
     arguments = _demo_parser().parse_args(words)
+    if arguments.picture is not None and arguments.picture.is_dir():
+        raise DemoError(f"--picture: a file to write expected, got the folder {arguments.picture}")
     screen = Screen(make_console(stderr=arguments.json))
     failure = ""
     performance: Performance | None = None

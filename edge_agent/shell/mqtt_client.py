@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from contextlib import suppress
 from functools import cached_property
 
 import paho.mqtt
@@ -21,6 +22,7 @@ READ_AHEAD_BYTES = 65_536
 RECEIVE_MAXIMUM = 65_535
 LARGEST_PACKET_BYTES = 268_435_455
 """Largest packet of MQTT (section 2.1.4 of version 5.0), where the broker states no limit of its own."""
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux: tcp(7)
 _LINGER_S = 1.0
 _LINGER_BYTES = 65_536
 _CONNECT_TIMEOUT_S = 5.0
@@ -114,6 +116,7 @@ class FastClient(_RememberingClient):
         self._is_over = not piece
         with self._msgtime_mutex:
             self._last_bytes_received = time.monotonic()
+        _confirm_at_once(self.socket())
         return True
 
     def take_packets(
@@ -241,6 +244,17 @@ def _without_delay(_client: Client, _userdata: object, connection: object) -> No
     """Send small packets at once: waiting to join them (Nagle) costs up to 40 ms a label."""
     if isinstance(connection, socket.socket):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _confirm_at_once(connection: object) -> None:
+    """Have the kernel confirm what was read at once; it may wait up to 40 ms, and forgets after each confirmation.
+
+    A broker that joins small packets (Nagle, the default of mosquitto) sends nothing more until then, and our PUBACKs,
+    on which the confirmation could travel, wait for labels.
+    """
+    if _QUICK_ACK is not None and isinstance(connection, socket.socket):
+        with suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
 
 def read_to_end(connection: socket.socket) -> None:

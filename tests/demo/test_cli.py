@@ -30,6 +30,13 @@ def test_an_address_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "demo: --broker: HOST:PORT expected, got 'nowhere:port'\n"
 
 
+def test_a_folder_for_the_picture_is_refused_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--picture", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"demo: --picture: a file to write expected, got the folder {tmp_path}\n"
+
+
 def test_a_step_that_fails_gives_1_and_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--recording", str(tmp_path / "missing.npz"), "--json", "--broker-kind", "amqtt"]) == 1
     said = capsys.readouterr()
