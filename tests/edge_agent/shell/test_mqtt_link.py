@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.config import AgentConfig
+from edge_agent.shell import mqtt_client
 from edge_agent.shell.mqtt_link import MqttLink
 from edge_agent.shell.outgoing import Outgoing
 from edge_agent.shell.publish_packets import puback_run, publish_parts, topic_field
@@ -166,6 +167,26 @@ def test_burst_is_read_whole_before_it_is_handed_over(brokers: list[RawBroker], 
     while link.inbox:
         link.next_burst()
     assert (link.n_waiting, link.waiting_bytes) == (0, 0)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="only Linux has TCP_QUICKACK")
+def test_kernel_is_told_to_confirm_what_was_read_at_once(
+    brokers: list[RawBroker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    confirmed: list[object] = []
+    real = mqtt_client._confirm_at_once
+
+    def confirm(connection: object) -> None:
+        assert isinstance(connection, socket.socket)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        real(connection)
+        confirmed.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
+
+    monkeypatch.setattr(mqtt_client, "_confirm_at_once", confirm)
+    brokers.append(RawBroker(CONNACK_5 + publish_packet(b"a/b", b"1", mid=7)))
+    link = link_to(brokers[0].port, tmp_path)
+    turn_until(link, lambda: link.n_waiting == 1, "the message")
+    assert set(confirmed) == ({1} if way == "fast" else set())
 
 
 def test_nothing_is_acknowledged_unless_asked_and_then_in_order(brokers: list[RawBroker], tmp_path: Path) -> None:

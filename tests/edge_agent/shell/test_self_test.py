@@ -8,8 +8,8 @@ from edge_agent.shell.self_test import ECHO_S, LONGEST_ECHO_S, SILENCE_S, SelfTe
 TOPIC = "telltale/v1/gw/barrier"
 
 
-@pytest.fixture
-def test() -> SelfTest:
+@pytest.fixture(name="test")
+def fresh_self_test() -> SelfTest:
     made = SelfTest(TOPIC, ["plant/+/v"])
     made.connected(0.0)
     return made
