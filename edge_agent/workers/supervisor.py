@@ -22,6 +22,7 @@ from edge_agent.config import AgentConfig
 from edge_agent.operation.notify import Notify
 from edge_agent.shell.mqtt_link import MqttLink
 from edge_agent.workers.layout import Handover, LayoutFile, every_worker, overrides_of
+from edge_agent.workers.tether import PARENT_VARIABLE
 from edge_agent.workers.voice import Voice
 from schemas import Availability, topic_for
 
@@ -54,6 +55,7 @@ class _Worker:
         tail = ["--drain"] if drains else []
         # The service manager hears the supervisor alone: it speaks for the gateway.
         environment = {name: value for name, value in os.environ.items() if name not in _OF_SERVICE}
+        environment[PARENT_VARIABLE] = str(os.getpid())
         self.process = subprocess.Popen([*self._command, *overrides_of(self.config), *tail], env=environment)
 
     def ended(self) -> int | None:
