@@ -140,7 +140,6 @@ class Agent:
         )
         self._epoch = 0
         self._needs_carry = any(assembled.needs_carry for assembled in pipelines)
-        self._durable_below = 0
         self._next_metrics_s = time.monotonic() + config.status.metrics_interval_s
         self._is_stopping = False
         self._is_successor = is_successor

@@ -131,7 +131,8 @@ def test_the_seed_decides_every_bit_and_the_rows_stay_as_they_were() -> None:
 def test_too_few_rounds_are_said() -> None:
     X, _ = blobs(6, 4.0, seed=0)
     with pytest.warns(ConvergenceWarning, match="still moved after max_iter=1 rounds"):
-        KMeans(6, n_init=1, max_iter=1, tol=0.0, random_state=0).fit(X)
+        stopped = KMeans(6, n_init=1, max_iter=1, tol=0.0, random_state=0).fit(X)
+    assert stopped.n_iter_ == 1
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,8 @@ def test_the_seed_decides_every_bit_and_more_starts_never_do_worse() -> None:
 
 def test_too_few_rounds_are_said() -> None:
     with pytest.warns(ConvergenceWarning, match="still rose after max_iter=1 rounds"):
-        GaussianMixture(4, max_iter=1, tol=0.0, random_state=0).fit(clouds())
+        stopped = GaussianMixture(4, max_iter=1, tol=0.0, random_state=0).fit(clouds())
+    assert stopped.n_iter_ == 1
 
 
 @pytest.mark.parametrize(
