@@ -279,7 +279,8 @@ class Gateway:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._hear)
             candidate = self._operation.successor
-            if self._agent.is_stopping or candidate is None:
+            self._is_stopping = self._is_stopping or self._agent.is_stopping
+            if candidate is None or (self._is_stopping and not self._agent.leaves_online):
                 return code
             self._agent = self._succeed(candidate)
             # The agent of before was frozen when it began; only now is there anything of it to be found.

@@ -66,6 +66,11 @@ class Agent:
     is_successor : bool
         It goes on where another agent ended without a goodbye; so even if it is stopped at once, it says ``offline``.
 
+    Attributes
+    ----------
+    leaves_online : bool
+        It ended without a goodbye, for a successor: that one has to come, be it only to say ``offline``.
+
     Raises
     ------
     ConfigError
@@ -141,10 +146,9 @@ class Agent:
         self._epoch = 0
         self._needs_carry = any(assembled.needs_carry for assembled in pipelines)
         self._next_metrics_s = time.monotonic() + config.status.metrics_interval_s
-        self._is_stopping = False
+        self._is_stopping = self._is_kept = self.leaves_online = False
         self._is_successor = is_successor
         self._successor: AgentConfig | None = None
-        self._is_kept = False
 
     @property
     def config(self) -> AgentConfig:
@@ -472,7 +476,8 @@ class Agent:
             kept = successor.filters()
             self._link.unsubscribe([text for text in self._config.filters() if text not in kept])
             self._drain(_GOODBYE_S)
-        if self._is_stopping or not is_followed:
+        self.leaves_online = is_followed and not self._is_stopping
+        if not self.leaves_online:
             self._say("availability", Availability(state="offline").model_dump_json())
             self._drain(_GOODBYE_S)
 

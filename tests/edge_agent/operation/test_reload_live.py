@@ -1,5 +1,6 @@
 """Reloads of a real agent while a thousand samples a second come in: no window is lost, none is numbered anew."""
 
+import gc
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from edge_agent.operation.gateway import Gateway
 from edge_agent.operation.status_socket import ask_status
+from edge_agent.shell.mqtt_link import MqttLink
 from tests.edge_agent.gateway import AgentProcess, Consumer, Publisher, wait_until, write_config
 from tests.edge_agent.small_model import write_model
 from tests.mosquitto import Mosquitto
@@ -20,6 +23,7 @@ from tests.mosquitto import Mosquitto
 DEVICES = ("pump-1", "pump-2", "pump-3", "pump-4", "pump-5", "pump-6", "pump-7", "pump-8", "pump-9", "pump-10")
 STEP_MS = 10  # the small model wants 100 Hz: ten devices make 1,000 messages a second
 LENGTH, HOP = 10, 5
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
@@ -194,3 +198,35 @@ def test_stop_at_any_moment_of_a_reload_ends_in_good_order(broker: Mosquitto, tm
         wait_until(lambda: consumer.of("/availability")[-1]["state"] == "offline", "the goodbye")
         assert "Traceback" not in agent.log
     assert not (tmp_path / "state" / "status.sock").exists()
+
+
+@pytest.mark.fault
+def test_stop_after_the_old_agent_kept_its_goodbye_for_the_next_one_is_followed_by_one(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config(tmp_path, broker.port)
+    close, signals = MqttLink.close, {number: signal.getsignal(number) for number in STOPS}
+    threshold = gc.get_threshold()
+
+    def stopped_while_it_closes(link: MqttLink, deadline_s: float, *, ends_session: bool = False) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        close(link, deadline_s, ends_session=ends_session)
+
+    def reload_once_ready() -> None:
+        wait_until(lambda: consumer.of("/info"), "the agent")
+        config.write_text(config.read_text().replace("deadline_s = 1.0", "deadline_s = 1.5"))
+        monkeypatch.setattr(MqttLink, "close", stopped_while_it_closes)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    try:
+        with Consumer(broker.port) as consumer:
+            gateway, thread = Gateway(config, [], {}), threading.Thread(target=reload_once_ready)
+            thread.start()
+            assert gateway.run() == 0
+            thread.join()
+            wait_until(lambda: consumer.of("/availability")[-1]["state"] == "offline", "the goodbye")
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
