@@ -136,7 +136,7 @@ class Site:
         self.proxy: Proxy | None = None
         self.publisher: Child | None = None
         self.consumer: Child | None = None
-        self.n_agent_starts = 0
+        self.n_agent_starts = self._next = 0
         self._n_connected_before = 0
         self._agent: AgentProcess | None = None
         self._config: Path | None = None
@@ -211,13 +211,15 @@ class Site:
         )
         assert self.consumer.hear() == "connected\n", (self.folder / "consumer.log").read_text()
 
-    def start_publisher(self) -> None:
+    def start_publisher(self, first: int = 0) -> None:
+        """Start the stream with its ``first`` message; does not wait."""
         orders = {
             "plant": self.plant.facts(),
             "port": self.broker.port,
             "accepted": str(self.accepted),
             "manners": asdict(self.setting.manners),
             "give_up_s": _DRAIN_S,
+            "first": first,
         }
         path = self.folder / "orders.json"
         path.write_text(json.dumps(orders))
@@ -231,7 +233,15 @@ class Site:
         assert line, (self.folder / "publisher.log").read_text()
         self.publisher.kill()
         self.publisher = None
-        return Account(**json.loads(line))
+        account = Account(**json.loads(line))
+        self._next = account.next
+        return account
+
+    def speak_again(self) -> None:
+        """Every device sends a window's worth of samples more, from where the stream ended."""
+        self.start_publisher(self._next)
+        time.sleep(self.plant.window_length * self.plant.step_ms / 1000)
+        self.finish_publisher()
 
     def install_model(self, version: int) -> str:
         """Put another model into the place of the one that is there, as an installer must: beside, then renamed.
