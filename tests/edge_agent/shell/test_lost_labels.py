@@ -182,3 +182,30 @@ def test_labels_that_the_broker_refuses_end_in_a_gap_and_their_samples_are_ackno
         assert len(declared) >= metrics["labels_dropped"]["refused"] - 1 > 0
     finally:
         broker.kill()
+
+
+def test_a_broker_that_takes_no_label_and_no_metrics_for_their_size_keeps_the_connection(
+    mosquitto_program: str, tmp_path: Path
+) -> None:
+    broker = Mosquitto(tmp_path, ("max_packet_size 450",))
+    broker.start()
+    start_ms = (int(time.time() * 1000) // 160 + 1) * 160
+    try:
+        with (
+            Consumer(broker.port) as consumer,
+            Publisher(broker.port) as publisher,
+            AgentProcess(write_config(tmp_path, broker.port)) as agent,
+        ):
+            wait_until(lambda: consumer.of("/availability"), "the agent")
+            for step in range(100):
+                publisher.sample("pump-1", start_ms + 10 * step, float(step), -float(step))
+            wait_until(lambda: consumer.of("/gap"), "a gap")
+            n_gaps = len(consumer.of("/gap"))
+            for step in range(100, 400):
+                publisher.sample("pump-1", start_ms + 10 * step, float(step), -float(step))
+            wait_until(lambda: len(consumer.of("/gap")) > n_gaps, "another one, after metrics were due")
+            assert {gap["reason"] for gap in consumer.of("/gap")} == {"not_published"}
+            assert not consumer.labels()
+            assert agent.log.count("connected to ") == 1, agent.log
+    finally:
+        broker.kill()
