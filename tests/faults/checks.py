@@ -7,7 +7,7 @@ import orjson
 import psutil
 
 from tests.faults.faults import KillAtPoints, MuteDevice
-from tests.faults.runner import Outcome
+from tests.faults.runner import UNTOLD, Outcome
 from tests.faults.site import DEADLINE_S, AgentError
 from tests.faults.verdict import read_accepted
 
@@ -97,6 +97,11 @@ def broker_dropped(outcome: Outcome) -> str | None:
     if not outcome.verdict.partial + outcome.verdict.declared:
         return f"{dropped} messages dropped by the broker, and no label or gap that says so"
     return None
+
+
+def was_untold(outcome: Outcome) -> str | None:
+    """The loss lay at the end of the stream: before the devices spoke again nothing told of it."""
+    return None if outcome.notes.get(UNTOLD) else "windows untold at the end of the stream expected, got 0"
 
 
 def counted_internal(outcome: Outcome) -> str | None:

@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -293,6 +294,18 @@ class AgentAway(_Once):
         time.sleep(chance.uniform(*self.for_s))
         site.start_agent()
         site.wait_for_agent()
+
+
+@dataclass
+class AgentAwayAtTheEnd(Nothing):
+    """The agent is down when the stream ends, and comes back to a queue of which the newest samples were dropped."""
+
+    for_s: float
+
+    def stop(self, site: Site) -> None:
+        """Down; back when the last sample was sent."""
+        site.agent.kill()
+        threading.Timer(self.for_s, site.start_agent).start()
 
 
 @dataclass

@@ -4,7 +4,8 @@
 
 Each sample for which a PUBACK 0x00 came is appended to the file ``accepted`` (a record of device and sequence number),
 so that nothing it says is lost when it ends. After a lost connection it sends what is unacknowledged again, marked DUP,
-before anything new. Orders come on standard input, a line each: ``mute DEVICE``, ``stop``.
+before anything new. Orders come on standard input, a line each: ``mute DEVICE``, ``stop``. With ``stop_at`` it stops by
+itself, before the message of that number.
 """
 
 import json
@@ -70,6 +71,7 @@ class Publisher:
     accepted: Path
     manners: Manners
     first: int = 0
+    stop_at: int | None = None
     account: Account = field(default_factory=Account)
     muted: set[int] = field(default_factory=set)
     is_stopping: bool = False
@@ -120,6 +122,7 @@ class Publisher:
         assert connection is not None
         if not self.is_stopping:
             self._produce(self.first + int((time.monotonic() - began_s) * self.plant.rate_hz))
+            self.is_stopping = self._next == self.stop_at
         while self._late and (self._late[0][0] <= self._next or self.is_stopping):
             _, device, seq = self._late.popleft()
             self._send(device, seq)
@@ -138,6 +141,8 @@ class Publisher:
     def _produce(self, due: int) -> None:
         plant, manners = self.plant, self.manners
         until = min(due, self._next + _BURST)
+        if self.stop_at is not None:
+            until = min(until, self.stop_at)
         while self._next < until and len(self._pending) < _IN_FLIGHT and len(self._out) < _MOST_BUFFERED_BYTES:
             seq, device = divmod(self._next, plant.n_devices)
             self._next += 1
@@ -238,6 +243,7 @@ def main(arguments: list[str]) -> int:
         Path(orders["accepted"]),
         Manners(**orders["manners"]),
         orders["first"],
+        orders["stop_at"],
     )
     account = publisher.run(orders["give_up_s"])
     sys.stdout.write(f"{json.dumps(asdict(account))}\n")

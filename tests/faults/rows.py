@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.faults import checks
 from tests.faults.faults import (
     AgentAway,
+    AgentAwayAtTheEnd,
     AnyOf,
     BadLink,
     BrokerAway,
@@ -239,6 +240,16 @@ ROWS: tuple[Row, ...] = (
         lambda folder: AgentAway((5.0, 8.0)),
         (*_DECLARED, checks.broker_dropped),
         long=3,
+        setting=Setting(step_ms=20, broker=("max_queued_messages 1000",)),
+    ),
+    Row(
+        "R9a",
+        "agent away at the end of the stream",
+        "`max_queued_messages 1000`, 1,000 messages/s; down for the last 2 s, and no sample after them for 45 s",
+        "nothing says so while no sample comes; silent 0 once the devices speak again",
+        lambda folder: AgentAwayAtTheEnd(6.0),
+        (*_DECLARED, checks.broker_dropped, checks.was_untold),
+        long=1,
         setting=Setting(step_ms=20, broker=("max_queued_messages 1000",)),
     ),
     Row(

@@ -15,6 +15,9 @@ from tests.faults.verdict import Verdict, Window, covered_windows, judge, read_a
 
 _USUAL = Setting()
 _NOTHING = Verdict(0, 0, 0, 0, 0, 0, 0)
+UNTOLD = "untold until the devices spoke again"
+"""Name of the note: windows that were silent when the stream had ended."""
+
 _WARM_S = 1.5
 _TAIL_S = 2.0
 _MOST_BEHIND_S = 5.0
@@ -144,7 +147,7 @@ def _play(row: Row, site: Site, injections: int, chance: random.Random, began_s:
     if site.testimony.broker_dropped:
         outcome.notes["dropped by the broker"] = site.testimony.broker_dropped
     if n_untold:
-        outcome.notes["untold until the devices spoke again"] = n_untold
+        outcome.notes[UNTOLD] = n_untold
     return outcome
 
 

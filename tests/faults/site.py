@@ -219,8 +219,8 @@ class Site:
         )
         assert self.consumer.hear() == "connected\n", (self.folder / "consumer.log").read_text()
 
-    def start_publisher(self, first: int = 0) -> None:
-        """Start the stream with its ``first`` message; does not wait."""
+    def start_publisher(self, first: int = 0, stop_at: int | None = None) -> None:
+        """Start the stream with its ``first`` message, and end it before that of number ``stop_at``; does not wait."""
         orders = {
             "plant": self.plant.facts(),
             "port": self.broker.port,
@@ -228,6 +228,7 @@ class Site:
             "manners": asdict(self.setting.manners),
             "give_up_s": _DRAIN_S,
             "first": first,
+            "stop_at": stop_at,
         }
         path = self.folder / "orders.json"
         path.write_text(json.dumps(orders))
@@ -237,6 +238,15 @@ class Site:
         """No new samples; what is unacknowledged is brought home."""
         assert self.publisher is not None
         self.publisher.tell("stop")
+        return self._hear_account()
+
+    def speak_again(self) -> None:
+        """Every device sends a window's worth of samples more, from where the stream ended."""
+        self.start_publisher(self._next, self._next + self.plant.window_length * self.plant.n_devices)
+        self._hear_account()
+
+    def _hear_account(self) -> Account:
+        assert self.publisher is not None
         line = self.publisher.hear()
         assert line, (self.folder / "publisher.log").read_text()
         self.publisher.kill()
@@ -244,12 +254,6 @@ class Site:
         account = Account(**json.loads(line))
         self._next = account.next
         return account
-
-    def speak_again(self) -> None:
-        """Every device sends a window's worth of samples more, from where the stream ended."""
-        self.start_publisher(self._next)
-        time.sleep(self.plant.window_length * self.plant.step_ms / 1000)
-        self.finish_publisher()
 
     def install_model(self, version: int) -> str:
         """Put another model into the place of the one that is there, as an installer must: beside, then renamed.
