@@ -1,5 +1,6 @@
 """A gateway under test: the agent as a process to be killed, a consumer that keeps all, a publisher that counts."""
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge_agent.errors import StatusError
+from edge_agent.operation.status_socket import ask_status
+from schemas import AgentStatus
 from tests.edge_agent.small_model import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +34,19 @@ def wait_until(condition: Callable[[], object], what: str, deadline_s: float = D
         if time.monotonic() > until:
             raise AssertionError(f"waited {deadline_s:g} s for {what}")
         threading.Event().wait(0.02)
+
+
+def status_of(path: Path) -> AgentStatus:
+    """What the agent behind this socket says, however long it takes to say its first word."""
+    found: list[AgentStatus] = []
+
+    def is_told() -> bool:
+        with contextlib.suppress(StatusError):
+            found.append(ask_status(path))
+        return bool(found)
+
+    wait_until(is_told, f"the status of the agent behind {path}")
+    return found[0]
 
 
 def write_config(folder: Path, port: int, *, extra: str = "", pipeline: str = "", **model: Any) -> Path:
@@ -52,7 +69,7 @@ metrics_interval_s = 0.5
 name = "pump"
 topics = ["plant/{{device}}/v"]
 model = "small.onnx"
-deadline_s = 1.0
+deadline_s = 3.0
 {pipeline}
 [pipelines.mapping]
 format = "json"
