@@ -239,7 +239,7 @@ def test_ids_without_end_cost_bounded_memory_and_every_eviction_is_counted() -> 
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert grown < 1_500_000  # 4,000 devices would be 5 MB
+    assert grown < 3_000_000  # topics that it remembers, within bounds; 4,000 devices would be 8 MB
     assert engine.n_devices == MAX_DEVICES
     assert engine.counters.evicted == N_IDS - MAX_DEVICES == declared
 
