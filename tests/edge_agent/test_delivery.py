@@ -176,7 +176,11 @@ def test_labels_wait_for_the_first_consumer(broker: Mosquitto, tmp_path: Path) -
 def test_labels_are_let_go_and_counted_when_nobody_comes(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_config(tmp_path, broker.port)
     agent = AgentProcess(config, "--set", "delivery.consumer_patience_s=0.3")
-    with Publisher(broker.port) as publisher, Consumer(broker.port, ["telltale/v1/+/metrics"]) as watcher, agent:
+    with (
+        Publisher(broker.port) as publisher,
+        Consumer(broker.port, ["telltale/v1/+/metrics"], name="watcher") as watcher,
+        agent,
+    ):
         wait_until(lambda: watcher.of("/metrics"), "the agent")
         plant = Plant(publisher, n_devices=1)
         plant.run_until(time.monotonic() + 3.0)

@@ -107,7 +107,11 @@ def test_labels_of_acknowledged_samples_survive_a_broker_that_is_away_and_a_rest
 def test_labels_beyond_the_memory_bound_wait_on_disk_for_a_subscriber(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_config(tmp_path, broker.port)
     agent = AgentProcess(config, "--set", "limits.outbox_labels=16", "--set", "delivery.retry_max_s=1")
-    with Publisher(broker.port) as publisher, Consumer(broker.port, ["telltale/v1/+/metrics"]) as watcher, agent:
+    with (
+        Publisher(broker.port) as publisher,
+        Consumer(broker.port, ["telltale/v1/+/metrics"], name="watcher") as watcher,
+        agent,
+    ):
         wait_until(lambda: watcher.of("/metrics"), "the agent")
         plant = Plant(publisher, n_devices=4)
         plant.run_until(time.monotonic() + 4.0)

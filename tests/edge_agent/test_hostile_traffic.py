@@ -71,7 +71,7 @@ def test_payload_of_256_mb_costs_the_agent_no_memory_and_no_connection(
         publisher.raw("plant/d/v", bytes(MOST_BYTES - 1000))
         for at in range(16, 60):  # the sixteenth sample was the large one
             publisher.sample("d", T0_MS + 10 * at, 1.0)
-        wait_until(lambda: len(label_indices(consumer, "d")) >= 9, "labels after")
+        wait_until(lambda: len(label_indices(consumer, "d")) >= 9, "labels after", 5 * DEADLINE_S)
         peak = int(
             next(
                 line.split()[1]
@@ -198,7 +198,7 @@ time = { path = "t", unit = "ms" }
 # ---------------------------------------------------------------------- the engine alone
 
 SPEC = WindowSpec(("x",), 100.0, 10, 5)
-N_IDS = 30_000
+N_IDS = 8_000
 MAX_DEVICES = 100
 N_SAMPLES = 2_500
 
@@ -239,7 +239,7 @@ def test_ids_without_end_cost_bounded_memory_and_every_eviction_is_counted() -> 
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert grown < 4_000_000  # 15,000 devices would be 20 MB
+    assert grown < 3_000_000  # topics that it remembers, within bounds; 4,000 devices would be 8 MB
     assert engine.n_devices == MAX_DEVICES
     assert engine.counters.evicted == N_IDS - MAX_DEVICES == declared
 

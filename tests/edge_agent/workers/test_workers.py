@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.edge_agent.gateway import AgentProcess, Consumer, Publisher, wait_until, write_config
+from tests.edge_agent.gateway import DEADLINE_S, AgentProcess, Consumer, Publisher, wait_until, write_config
 from tests.edge_agent.test_delivery import HOP_LENGTH, STEP_MS, WINDOW_LENGTH, Plant, covered_windows
 from tests.mosquitto import Mosquitto
 
@@ -115,7 +115,7 @@ def run_in_turn(consumer: Consumer, config: Path, *counts: int) -> None:
             def has_more(n: int = n_labels) -> bool:
                 return len(consumer.labels()) > n + 20
 
-            wait_until(is_online, f"{n_workers} workers")
+            wait_until(is_online, f"{n_workers} workers", 2 * DEADLINE_S)
             wait_until(has_more, "labels")
             assert agent.stop() == 0, agent.log
 
