@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from edge_agent.config import AgentConfig
+from edge_agent.operation.allocator import Allocator
 from edge_agent.operation.board import Board, RecentLines
 from edge_agent.operation.health import HealthBook
 from edge_agent.operation.notify import Notify
@@ -59,6 +60,7 @@ class Operation:
         self.reloads = Reloads()
         self.reloader = Reloader(source, current, self.reloads, stamps)
         self.successor: Candidate | None = None
+        self._allocator = Allocator()
         self._notify = Notify(source.environment)
         self._board = Board()
         self._recent = RecentLines()
@@ -101,6 +103,7 @@ class Operation:
             agent.tally.is_watched = is_watched
             self._refresh(agent, now_s)
         self._endpoint.turn(now_s)
+        self._allocator.turn(now_s)
 
     def close(self) -> None:
         """Stop serving."""

@@ -23,7 +23,7 @@ _MICRO = 1e6
 NOVEL_ABOVE = 1.0
 """As in ``signals.verdict.label_state``."""
 
-_HELD_WINDOWS = 4096
+_HELD_WINDOWS = 128
 
 
 Verdict = tuple[str | None, LabelState, bytes, float | None, float | None]

@@ -17,7 +17,7 @@ from tests.edge_agent.gateway import ROOT, wait_until
 from tests.edge_agent.shell.small_disk import FailingDisk, fill, remount, small_disk
 
 MEGABYTE = 2**20
-KILLS = int(os.environ.get("TELLTALE_KILLS", "50"))
+KILLS = int(os.environ.get("TELLTALE_KILLS", "15"))
 
 
 @pytest.fixture
