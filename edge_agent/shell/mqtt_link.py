@@ -48,9 +48,8 @@ _STEADY_S = 5.0
 _UNSUPPORTED_PROTOCOL = 0x84
 _FAILURE = 0x80
 _OWN_IN_FLIGHT = 8_000
-"""Labels on the way at most. Their PUBACKs come behind all messages that the broker has begun to send us, 65,535 of them
-after an outage: with few on the way, labels would be brought home slower than they are made, and fill the disk."""
-
+"""Labels on the way at most. Their PUBACKs come behind all messages that the broker has begun to send us, 65,535 after
+an outage: with few on the way, labels would be brought home slower than they are made, and fill the disk."""
 
 NO_GUARANTEE = (
     "this connection cannot promise delivery (MQTT 3.1.1): messages are acknowledged on receipt, a killed agent loses "

@@ -27,7 +27,7 @@ Span = tuple[float, float]
 
 _EARLY_SHARE = 0.2
 _RELOAD_S = 0.6
-_POINT_DEADLINE_S = 60.0
+_POINT_DEADLINE_S = 180.0
 _POLL_S = 0.02
 
 
