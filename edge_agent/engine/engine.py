@@ -155,6 +155,7 @@ class Engine:
                     route = self._match(topic, events)
                 while route is not None:
                     counts.messages_of[route.pipeline.name] += 1
+                    placing: Device | None = None  # its state is unknown if an error comes from here on
                     try:
                         device = route.device
                         if (
@@ -166,17 +167,14 @@ class Engine:
                             self._take_checked(route, topic.decode(), payload, wall_ns, clock_ns, number, events)
                         else:
                             to_end(device.key)
-                            try:
-                                closed = windows.extend(rows[0], rows[1], wall_ns, clock_ns)
-                                if not device.is_stirred:
-                                    stir(device)
-                                if touched or closed or not windows.is_flowing or device.account.doubt is not None:
-                                    self._report(device, closed, events, number)
-                            except Exception as error:  # noqa: BLE001 - as below, and the state of the device is unknown
-                                self._fail(device, error, events, number)
+                            placing = device
+                            closed = windows.extend(rows[0], rows[1], wall_ns, clock_ns)
+                            if not device.is_stirred:
+                                stir(device)
+                            if touched or closed or not windows.is_flowing or device.account.doubt is not None:
+                                self._report(device, closed, events, number)
                     except Exception as error:  # noqa: BLE001 - the boundary: no message may end the agent (DESIGN decision 3)
-                        detail = f"{type(error).__name__}: {error}"
-                        events.append(self._reject(_text(topic), route.pipeline.name, "internal", detail))
+                        self._fail(placing, route.pipeline, error, events, topic=topic, number=number)
                     route = route.also
             number += 1
         self._deadlines.settle(_UNSETTLED)
@@ -198,25 +196,28 @@ class Engine:
             if route is None or route.pipeline is not first.pipeline or route.also is not None:
                 return False
             routes.append(route)
-        frames = first.read_burst(payloads)
+        try:
+            frames = first.read_burst(payloads)
+        except Exception:  # noqa: BLE001 - one by one each of them is counted by its reason
+            return False
         if frames is None:
             return False
         to_end, touched, stir = self._devices.move_to_end, self._touched, self._deadlines.stir
         for route, (t0_ns, rows), packet in zip(routes, frames, packets, strict=True):
-            device = route.device
+            device, placing = route.device, None
             try:
                 if device is None or (windows := device.windows) is None:
                     self._take_checked(route, packet[0].decode(), packet[1], wall_ns, clock_ns, number, events)
                 else:
                     to_end(device.key)
+                    placing = device
                     closed = windows.extend(t0_ns, rows, wall_ns, clock_ns)
                     if not device.is_stirred:
                         stir(device)
                     if touched or closed or not windows.is_flowing or device.account.doubt is not None:
                         self._report(device, closed, events, number)
             except Exception as error:  # noqa: BLE001 - the boundary: no message may end the agent (DESIGN decision 3)
-                detail = f"{type(error).__name__}: {error}"
-                events.append(self._reject(_text(packet[0]), route.pipeline.name, "internal", detail))
+                self._fail(placing, route.pipeline, error, events, topic=packet[0], number=number)
             number += 1
         self.counters.messages_of[first.pipeline.name] += len(packets)
         self._deadlines.settle(_UNSETTLED)
@@ -233,7 +234,7 @@ class Engine:
                         self._ledger.believe(device.account, None)  # nothing else came: they were late
                     self._deadlines.watch(device)
                 except Exception as error:  # noqa: BLE001 - one device must not cost the others their deadlines
-                    self._fail(device, error, events)
+                    self._fail(device, self._pipelines[device.key[0]], error, events)
         return events
 
     def flush(self) -> list[Event]:
@@ -362,7 +363,7 @@ class Engine:
                     self._deadlines.stir(device)
                 self._report(device, closed, events, number)
             except Exception as error:  # noqa: BLE001 - the boundary, as in receive_burst; other blocks are other devices'
-                self._fail(device, error, events, number)
+                self._fail(device, route.pipeline, error, events, topic=topic.encode(), number=number)
 
     def _device_of(self, route: Route, topic: str, block: Block, events: list[Event]) -> Device | None:
         name, pipeline = block.device, route.pipeline
@@ -401,14 +402,24 @@ class Engine:
         self.counters.evicted += 1
         self._let_go(device, [] if device.windows is None else device.windows.touched, "evicted", events)
 
-    def _fail(self, device: Device, error: Exception, events: list[Event], number: int | None = None) -> None:
-        """Count an error of ours, and begin anew with a device whose state it leaves unknown.
+    def _fail(
+        self,
+        device: Device | None,
+        pipeline: Pipeline,
+        error: Exception,
+        events: list[Event],
+        *,
+        topic: bytes = b"",
+        number: int | None = None,
+    ) -> None:
+        """Count an error of ours, and begin anew with a device whose state it leaves unknown; None = it came before.
 
-        What it owes and was not handed out is declared, with the windows that the message has touched.
+        What the device owes and was not handed out is declared, with the windows that the message has touched.
         """
-        key, account = device.key, device.account
-        name = f"device {key[1]}: {type(error).__name__}: {error}"
-        events.append(self._reject("", key[0], "internal", name))
+        events.append(self._reject(_text(topic), pipeline.name, "internal", f"{type(error).__name__}: {error}"))
+        if device is None:
+            return
+        account = device.account
         if number is not None:
             for index in self._touched:
                 self._ledger.owe(number, account, index)

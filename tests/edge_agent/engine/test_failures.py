@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from edge_agent.engine import Engine, Event, Gap
-from signals import DeviceWindows
+from edge_agent.engine import Engine, Event, Gap, Pipeline, Rejected
+from schemas.mapping import BinaryMapping
+from signals import DeviceWindows, WindowSpec
+from signals.codecs import BinaryDecoder
 from tests.edge_agent.engine.test_engine import Feed, message, pipeline, ready
 
 MakeFail = Callable[[str, int], None]
@@ -32,6 +35,27 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> MakeFail:
         monkeypatch.setattr(DeviceWindows, method, wrapped)
 
     return arm
+
+
+def frames(engine: Engine, first: int, count: int, number: int) -> list[Event]:
+    """Feed samples of devices a and b in turn, as binary frames of one read."""
+    packets = [
+        (f"bin/{device}".encode(), struct.pack("<qf", 100 * at, 1.5), None, False)
+        for at in range(first, first + count)
+        for device in "ab"
+    ]
+    return engine.receive_burst(packets, wall_ns=0, clock_ns=0, number=number)
+
+
+def binary_pipeline() -> Pipeline:
+    spec = WindowSpec(("x",), 10.0, window_length=4, hop_length=4, deadline_s=1.0)
+    mapping = {
+        "header": [{"name": "t", "type": "int64"}],
+        "fields": [{"name": "x", "type": "float32"}],
+        "time": {"field": "t", "unit": "ms"},
+    }
+    decoder = BinaryDecoder(BinaryMapping.model_validate(mapping), ["bin/{device}"], ["x"], 10.0)
+    return Pipeline("b", ("bin/{device}",), decoder, spec)
 
 
 def gaps(events: list[Event]) -> list[tuple[str, int, int, str]]:
@@ -66,6 +90,34 @@ def test_windows_that_closed_as_the_error_came_are_declared_too(fail: MakeFail) 
         engine.accepted("p", "a", index)
     assert engine.acknowledgeable(feed.number) == feed.number
     assert engine.n_owed == 0
+
+
+def test_frames_that_are_taken_at_once_fail_for_their_device_alone(fail: MakeFail) -> None:
+    engine = Engine([binary_pipeline()])
+    frames(engine, 0, 2, 0)
+    fail("extend", 3)  # the second frame of a
+    events = frames(engine, 2, 6, 4)
+    assert gaps(events) == [("a", 0, 0, "internal")]
+    assert [event.reason for event in events if isinstance(event, Rejected)] == ["internal"]
+    assert ready(events) == [("b", 0), ("a", 1), ("b", 1)]
+    for device, index in (("a", 0), ("b", 0), ("a", 1), ("b", 1)):
+        engine.accepted("b", device, index)
+    assert (engine.acknowledgeable(16), engine.n_owed) == (16, 0)
+
+
+def test_a_reader_of_frames_that_fails_costs_nothing_that_can_be_read_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine([binary_pipeline()])
+    frames(engine, 0, 1, 0)
+
+    def fails(payloads: object) -> None:
+        raise ZeroDivisionError(f"a reader that fails on {payloads!r:.20}")
+
+    for route in engine._routes.values():
+        monkeypatch.setattr(route, "read_burst", fails)
+    assert ready(frames(engine, 1, 7, 2)) == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert engine.counters.rejected == {}
 
 
 def test_an_error_owes_nothing_in_the_name_of_the_next_device(fail: MakeFail) -> None:
