@@ -17,8 +17,11 @@ help: ## this list
 demo: $(VENV)/demo.stamp ## sensors -> broker -> fit -> live labels -> table; ends with 0 only if every step held
 	$(BIN)/python -m demo $(ARGS)
 
+# Much of the suite waits for processes and brokers, so it runs in as many processes as there are cores, at most four; a
+# file stays in one of them. One thread each, or their matrix products would fight for the cores. ARGS="-n 0": one process.
+test: export OMP_NUM_THREADS := 1
 test: $(VENV)/dev.stamp mosquitto ## the whole test suite (ARGS="tests/signals -x" for a part of it)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(VENV)/dev.stamp mosquitto ## every fault of docs/reliability.md, for real and many times (ARGS="R1 --kills 500", "soak --minutes 60")
 	$(BIN)/python -m tests.faults $(ARGS)

@@ -27,7 +27,7 @@ from typing import Literal, Self
 from demo.errors import DemoError
 
 _HOST = "127.0.0.1"
-_START_S = 15.0
+_START_S = 60.0
 _STOP_S = 10.0
 _POLL_S = 0.01
 # Between choosing a port and listening on it, another process may take it.

@@ -166,7 +166,7 @@ class GapEvent(WireContract):
     last_index: int
     start: str = Field(description="start of the first window, ISO 8601 UTC")
     end: str = Field(description="end of the last window, ISO 8601 UTC")
-    reason: Literal["no_samples", "restart", "clock_step", "evicted"]
+    reason: Literal["no_samples", "restart", "clock_step", "evicted", "internal", "not_published"]
 
     model_config = BY_ALIAS
 

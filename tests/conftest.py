@@ -20,7 +20,9 @@ _NO_DATASETS = "the recordings are not here: put them into ../shared/datasets or
 _NO_MOSQUITTO = "mosquitto is not installed: sudo apt-get install mosquitto"
 
 # The same examples in every run, and no time limit that a busy machine could break.
-hypothesis.settings.register_profile("telltale", derandomize=True, deadline=None)
+hypothesis.settings.register_profile(
+    "telltale", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("telltale")
 
 

@@ -64,7 +64,9 @@ LABELS_LOST = {
 GAPS = {
     "clock_step": "the device set its clock back and was anchored anew",
     "evicted": "more than `limits.devices` devices: the one that was silent longest was let go with its open windows",
+    "internal": "an error inside the agent (counted as `internal`) left the device in an unknown state; it began anew",
     "no_samples": "no sample came for these windows",
+    "not_published": "their labels were made and given up: see `labels_dropped` (not said of `no_subscriber`)",
     "restart": "the agent was away, and nothing of these windows was delivered to it afterwards",
 }
 """Reasons of a GapEvent."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge_agent.engine.ledger import Account
 from signals import Block, Decoder, DeviceWindows, WindowSpec
-from signals.codecs import Rows
+from signals.codecs import BurstReader, RowReader
 
 DeviceKey = tuple[str, str]
 """Name of the pipeline and id of the device."""
@@ -64,18 +63,21 @@ class Route:
     ----------
     read : callable or None
         The decoder's reader of usual messages.
+    read_burst : callable or None
+        The same for the messages of one read, all at once.
     device : Device or None
         Only where ``read`` is given: there the topic names the device.
     also : Route or None
         The way of the same topic into another pipeline.
     """
 
-    __slots__ = ("also", "device", "pipeline", "read")
+    __slots__ = ("also", "device", "pipeline", "read", "read_burst")
 
     def __init__(self, pipeline: Pipeline, also: Route | None = None) -> None:
         self.pipeline = pipeline
         self.also = also
-        self.read: Callable[[bytes], Rows | None] | None = getattr(pipeline.decoder, "read_rows", None)
+        self.read: RowReader | None = getattr(pipeline.decoder, "read_rows", None)
+        self.read_burst: BurstReader | None = getattr(pipeline.decoder, "read_burst", None) if self.read else None
         self.device: Device | None = None
 
     def decode(self, topic: str, payload: bytes) -> list[Block]:

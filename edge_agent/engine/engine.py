@@ -19,6 +19,9 @@ from signals.window import Closed, SampleCounts
 Packet = tuple[bytes, bytes, int | None, bool]
 """Topic, payload, packet identifier (not looked at) and whether it is retained, as they came from the broker."""
 
+_FEW = 8
+"""Fewer messages than so many are read one by one: what is done once for a burst would cost more."""
+
 _KNOWN_TOPICS_PER_DEVICE = 4
 _MAX_KNOWN_TOPIC_BYTES = 256
 _UNSETTLED = 20_000
@@ -123,7 +126,9 @@ class Engine:
         packet = (topic.encode("utf-8", "surrogatepass"), payload, None, retained)
         return self.receive_burst((packet,), wall_ns=wall_ns, clock_ns=clock_ns, number=number)
 
-    def receive_burst(self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int) -> list[Event]:
+    def receive_burst(  # noqa: PLR0912 - one straight way for each message, without a call
+        self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int
+    ) -> list[Event]:
         """Take the messages of one read; return what they led to, in their order. Never raises, whatever the bytes.
 
         Parameters
@@ -138,6 +143,8 @@ class Engine:
         find, to_end, touched = self._routes.get, self._devices.move_to_end, self._touched
         most, counts, stir = self._max_payload_bytes, self.counters, self._deadlines.stir
         counts.messages += len(packets)
+        if len(packets) >= _FEW and self._take_frames(packets, wall_ns, clock_ns, number, events):
+            return events
         for topic, payload, _, is_retained in packets:
             route = find(topic)
             if is_retained:
@@ -161,11 +168,14 @@ class Engine:
                             self._take_checked(route, topic.decode(), payload, wall_ns, clock_ns, number, events)
                         else:
                             to_end(device.key)
-                            closed = windows.extend(rows[0], rows[1], wall_ns, clock_ns)
-                            if not device.is_stirred:
-                                stir(device)
-                            if touched or closed or not windows.is_flowing or device.account.doubt is not None:
-                                self._report(device, closed, events, number)
+                            try:
+                                closed = windows.extend(rows[0], rows[1], wall_ns, clock_ns)
+                                if not device.is_stirred:
+                                    stir(device)
+                                if touched or closed or not windows.is_flowing or device.account.doubt is not None:
+                                    self._report(device, closed, events, number)
+                            except Exception as error:  # noqa: BLE001 - as below, and the state of the device is unknown
+                                self._fail(device, error, events, number)
                     except Exception as error:  # noqa: BLE001 - the boundary: no message may end the agent (DESIGN decision 3)
                         detail = f"{type(error).__name__}: {error}"
                         events.append(self._reject(_text(topic), route.pipeline.name, "internal", detail))
@@ -174,15 +184,58 @@ class Engine:
         self._deadlines.settle(_UNSETTLED)
         return events
 
+    def _take_frames(
+        self, packets: Sequence[Packet], wall_ns: int, clock_ns: int, number: int, events: list[Event]
+    ) -> bool:
+        """Take messages that can all be read at once; False, and nothing is taken, where they are not of that kind."""
+        first = self._routes.get(packets[0][0])
+        if first is None or first.read_burst is None:
+            return False
+        topics, payloads, _, are_retained = zip(*packets, strict=True)
+        if True in are_retained or len(payloads[0]) > self._max_payload_bytes:
+            return False
+        routes: list[Route] = []
+        for topic in topics:
+            route = self._routes.get(topic)
+            if route is None or route.pipeline is not first.pipeline or route.also is not None:
+                return False
+            routes.append(route)
+        frames = first.read_burst(payloads)
+        if frames is None:
+            return False
+        to_end, touched, stir = self._devices.move_to_end, self._touched, self._deadlines.stir
+        for route, (t0_ns, rows), packet in zip(routes, frames, packets, strict=True):
+            device = route.device
+            try:
+                if device is None or (windows := device.windows) is None:
+                    self._take_checked(route, packet[0].decode(), packet[1], wall_ns, clock_ns, number, events)
+                else:
+                    to_end(device.key)
+                    closed = windows.extend(t0_ns, rows, wall_ns, clock_ns)
+                    if not device.is_stirred:
+                        stir(device)
+                    if touched or closed or not windows.is_flowing or device.account.doubt is not None:
+                        self._report(device, closed, events, number)
+            except Exception as error:  # noqa: BLE001 - the boundary: no message may end the agent (DESIGN decision 3)
+                detail = f"{type(error).__name__}: {error}"
+                events.append(self._reject(_text(packet[0]), route.pipeline.name, "internal", detail))
+            number += 1
+        self.counters.messages_of[first.pipeline.name] += len(packets)
+        self._deadlines.settle(_UNSETTLED)
+        return True
+
     def tick(self, clock_ns: int) -> list[Event]:
         """Close the windows whose deadline has passed at ``clock_ns``: a monotonic time, all before it was received."""
         events: list[Event] = []
         for device in self._deadlines.due(clock_ns):
             if device.windows is not None:
-                self._report(device, device.windows.advance(clock_ns), events)
-                if device.account.doubt is not None and clock_ns >= device.windows.doubt_ends_ns():
-                    self._ledger.believe(device.account, None)  # nothing else came: they were late
-                self._deadlines.watch(device)
+                try:
+                    self._report(device, device.windows.advance(clock_ns), events)
+                    if device.account.doubt is not None and clock_ns >= device.windows.doubt_ends_ns():
+                        self._ledger.believe(device.account, None)  # nothing else came: they were late
+                    self._deadlines.watch(device)
+                except Exception as error:  # noqa: BLE001 - one device must not cost the others their deadlines
+                    self._fail(device, error, events)
         return events
 
     def flush(self) -> list[Event]:
@@ -305,10 +358,13 @@ class Engine:
                 continue
             if route.read is not None:
                 route.device = device
-            closed = device.windows.push(block, wall_ns=wall_ns, clock_ns=clock_ns)
-            if not device.is_stirred:
-                self._deadlines.stir(device)
-            self._report(device, closed, events, number)
+            try:
+                closed = device.windows.push(block, wall_ns=wall_ns, clock_ns=clock_ns)
+                if not device.is_stirred:
+                    self._deadlines.stir(device)
+                self._report(device, closed, events, number)
+            except Exception as error:  # noqa: BLE001 - the boundary, as in receive_burst; other blocks are other devices'
+                self._fail(device, error, events, number)
 
     def _device_of(self, route: Route, topic: str, block: Block, events: list[Event]) -> Device | None:
         name, pipeline = block.device, route.pipeline
@@ -342,16 +398,35 @@ class Engine:
         return device
 
     def _evict(self, events: list[Event]) -> None:
-        """Let go of the device that was silent longest; only how far it is labelled stays known."""
-        key, device = self._devices.popitem(last=False)
+        """Let go of the device that was silent longest."""
+        device = self._devices[next(iter(self._devices))]
         self.counters.evicted += 1
+        self._let_go(device, [] if device.windows is None else device.windows.touched, "evicted", events)
+
+    def _fail(self, device: Device, error: Exception, events: list[Event], number: int | None = None) -> None:
+        """Count an error of ours, and begin anew with a device whose state it leaves unknown.
+
+        What it owes and was not handed out is declared, with the windows that the message has touched.
+        """
+        key, account = device.key, device.account
+        name = f"device {key[1]}: {type(error).__name__}: {error}"
+        events.append(self._reject("", key[0], "internal", name))
+        if number is not None:
+            for index in self._touched:
+                self._ledger.owe(number, account, index)
+        self._touched.clear()
+        if device.windows is not None:
+            self._let_go(device, account.unsaid(), "internal", events)
+
+    def _let_go(self, device: Device, lost: Sequence[int], reason: str, events: list[Event]) -> None:
+        """Forget what is open of a device, and declare these windows; only how far it is labelled stays known."""
+        key, account = device.key, device.account
+        del self._devices[key]
         self.counters.devices_of[key[0]] -= 1
-        account = device.account
-        touched = [] if device.windows is None else device.windows.touched
         device.windows = None
-        self._ledger.believe(account, touched[-1] if touched else None)
-        if touched:
-            events.append(self._gap(device.key, account, touched[0], touched[-1], "evicted"))
+        self._ledger.believe(account, lost[-1] if lost else None)
+        if lost:
+            events.append(self._gap(key, account, lost[0], lost[-1], reason))
         if account.said_through is not None:
             self._earlier[key] = account
             if len(self._earlier) > self._max_devices:
@@ -365,6 +440,10 @@ class Engine:
             if number is not None:
                 for index in self._touched:
                     self._ledger.owe(number, account, index)
+            if account.closed_through is None:
+                # From its first sample on: what is lost before the first label is declared when it speaks again.
+                account.closed_through = min(self._touched) - 1
+                self._moved[key] = account
             self._touched.clear()
         declared: int | None = None
         for item in closed:

@@ -30,6 +30,7 @@ class Account:
     Attributes
     ----------
     closed_through : int or None
+        From the first sample on: before its first label it is the window before those that the sample touched.
     carry : Carry or None
         The values that windows behind ``closed_through`` need (linear and hold).
     said_through : int or None
@@ -68,6 +69,13 @@ class Account:
             if self._gaps is None:
                 self._gaps = {}
             self._gaps[index] = first_index
+
+    def unsaid(self) -> list[int]:
+        """The windows that are owed and were not handed out, in order."""
+        emitted, gaps = self._emitted or {}, self._gaps or {}
+        ranges = [(gaps.get(last, last), last) for last in emitted]
+        owed = sorted(debt.index for debt in self.owed or ())
+        return [index for index in owed if not any(first <= index <= last for first, last in ranges)]
 
     def accepted(self, index: int) -> bool:
         """The broker accepted its label; whether ``closed_through`` moved over everything accepted in order."""

@@ -3,7 +3,7 @@
 No socket and no clock: the loop tells what happened and when.
 
 - A label that the broker refuses, or that nobody subscribes to, is tried again, within bounds, then counted and given
-  up.
+  up; unless nobody is there to hear it, its window is declared.
 - The labels accepted in the last seconds are published again after a reconnect: a broker that crashed may have lost
   them.
 
@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 
 from edge_agent.shell.held_back import HeldBack
+from edge_agent.shell.lost_labels import LossNotice, LostLabels
 from edge_agent.shell.outgoing import Kind, Outgoing, WindowKey
 from edge_agent.shell.recent_labels import RecentLabels
 from edge_agent.shell.spool import Spool
@@ -94,6 +95,7 @@ class Outbox:
         self._parts: dict[WindowKey, int] = {}
         self._newest: dict[str, int] = {}
         self._recent = RecentLabels()
+        self._lost = LostLabels()
         self._spool = spool
         self._sequence = spool.next_sequence if spool is not None else 0
         self._sheltering: dict[int, Outgoing] = {}
@@ -141,12 +143,9 @@ class Outbox:
 
         Far above the limit, which the loop does not let happen unless messages flood in, the oldest is given up.
         """
-        self._register(message)
+        self.put_all((message,))
         if is_urgent:
-            self._queue.appendleft(message)
-        else:
-            self._queue.append(message)
-        self._bound_queue()
+            self._queue.appendleft(self._queue.pop())
 
     def put_all(self, messages: Sequence[Outgoing]) -> None:
         """Take messages in this order, as :meth:`put` would one by one."""
@@ -284,12 +283,16 @@ class Outbox:
         return message.topic if (message := self._in_flight.get(mid)) is not None else None
 
     def give_up(self, message: Outgoing, reason: str) -> None:
-        """Count the message as lost and let the stream go on."""
+        """Count the message as lost and let the stream go on; the windows of labels are declared in its place."""
+        is_told = False
         if message.kind not in _UNKEPT and not message.is_repeat:
             self.dropped[reason] += 1
+            if reason == "outbox_full" or (reason != "no_subscriber" and message.kind != "gap"):
+                is_told = self._lost.add(message.kind, message.payload, message.key)
         if message.is_spooled:
             self._forget(message)
-        self._settle(message)
+        if not is_told or isinstance(message, LossNotice):
+            self._settle(message)
 
     def connection_replaced(self, *, keeps_session: bool = False) -> None:
         """Send again, in order, what was in flight on a connection that is no more.
@@ -334,6 +337,11 @@ class Outbox:
             Also what waits for a subscriber: its samples were acknowledged, so that nobody else has them.
         """
         spool, self._now_s = self._spool, now_s
+        if self.is_idle or self._heard_s is None:
+            self._heard_s = now_s
+        is_away = now_s - self._heard_s >= SHELTER_AFTER_S
+        if all_of_it or is_away or not self.is_full:
+            self.put_all(self._lost.notices(now_s, is_away=is_away, all_of_it=all_of_it))
         if spool is None:
             return
         for sequence in spool.turn(now_s):
@@ -341,11 +349,12 @@ class Outbox:
             if kept is not None:
                 self._settle(kept)
                 kept.key = None
-        if spool.n_dropped:
-            self.dropped["spool_full"] = spool.n_dropped
-        if self.is_idle or self._heard_s is None:
-            self._heard_s = now_s
-        if all_of_it or now_s - self._heard_s >= SHELTER_AFTER_S:
+        if spool.dropped:
+            self.dropped["spool_full"] += len(spool.dropped)
+            for lost in spool.dropped:
+                self._lost.add(lost.kind, lost.payload, None)
+            spool.dropped.clear()
+        if all_of_it or is_away:
             self._shelter_queue()
             self._shelter_copies(self._in_flight.values())
         # Acknowledgements go out in order: a label that waits in memory would hold up those of all that overflowed.
@@ -428,15 +437,6 @@ class Outbox:
 
     # ------------------------------------------------------------------ inside
 
-    def _register(self, message: Outgoing) -> None:
-        message.sequence = self._sequence
-        self._sequence += 1
-        key = message.key
-        if key is not None:
-            self._parts[key] = self._parts.get(key, 0) + 1
-        if message.retain:
-            self._newest[message.topic] = message.sequence
-
     def _bound_queue(self) -> None:
         while len(self._queue) > self._limit * _WAITING_FACTOR:
             oldest = self._queue.popleft()
@@ -466,14 +466,14 @@ class Outbox:
                 self._spool.begin_pass()
 
     def _settle(self, message: Outgoing) -> None:
-        key = message.key
-        if key is None:
-            return
-        left = self._parts.pop(key, 1) - 1
-        if left:
-            self._parts[key] = left
-        else:
-            self.settled.append(key)
+        for key in message.keys if isinstance(message, LossNotice) else [message.key]:
+            if key is None:
+                continue
+            left = self._parts.pop(key, 1) - 1
+            if left:
+                self._parts[key] = left
+            else:
+                self.settled.append(key)
 
     def _hold(self, message: Outgoing, now_s: float, *, patient: bool) -> None:
         refused = self._held.hold(message, now_s, patient=patient)

@@ -30,7 +30,7 @@ from edge_agent.shell.complaints import Complaints
 from edge_agent.shell.device_clock import DeviceClock
 from edge_agent.shell.mqtt_client import LARGEST_PACKET_BYTES, RECEIVE_MAXIMUM, FastClient, build_client, read_to_end
 from edge_agent.shell.outgoing import Outgoing
-from edge_agent.shell.packets_out import PacketsOut
+from edge_agent.shell.packets_out import PACKET_OVERHEAD_BYTES, PacketsOut
 from edge_agent.shell.publish_packets import Burst, Packet
 
 log = logging.getLogger(__name__)
@@ -269,11 +269,12 @@ class MqttLink:
         return self._out.labels(messages, newest, most_bytes=self.max_packet_bytes, is_5=self.protocol == "5")
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
-        """Hand a message over; its packet identifier, or None where it was not taken (not connected).
+        """Hand a message over; its packet identifier, or None where it was not taken (not connected, or too large).
 
         Of QoS 1 with stock paho alone, where it survives a reconnect: it is sent again under the same identifier.
         """
-        if not self.is_connected:
+        # On a packet above its bound the broker would end the connection, as often as it comes.
+        if not self.is_connected or len(topic) + len(payload) + PACKET_OVERHEAD_BYTES > self.max_packet_bytes:
             return None
         if self.is_fast:
             if qos:

@@ -74,7 +74,7 @@ class _Outcome:
     group: _Group
     problem: str = ""
     is_full: bool = False
-    dropped: list[int] = field(default_factory=list)
+    dropped: list[Row] = field(default_factory=list)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -107,8 +107,8 @@ class RowFile:
         Why rows cannot be written now, in one line; empty = they can.
     is_full : bool
         Whether the bound was met (never with ``is_ring``).
-    dropped : list of int
-        Numbers of committed rows that had to make room; the owner takes them out.
+    dropped : list of Row
+        Committed rows that had to make room; the owner takes them out.
     committed : list of int
         Numbers of rows that reached the disk; the owner takes them out.
     was_corrupt : bool
@@ -148,7 +148,7 @@ class RowFile:
         self._outcomes: deque[_Outcome] = deque()
         self.problem = ""
         self.is_full = False
-        self.dropped: list[int] = []
+        self.dropped: list[Row] = []
         self.committed: list[int] = []
         self.was_corrupt = False
         self.next_number = 0
@@ -348,18 +348,17 @@ class RowFile:
                     self._close_connection()
                 return outcome
 
-    def _transaction(self, connection: sqlite3.Connection, group: _Group, n_drop: int) -> list[int]:
+    def _transaction(self, connection: sqlite3.Connection, group: _Group, n_drop: int) -> list[Row]:
         connection.execute("BEGIN IMMEDIATE")
         try:
             before = connection.total_changes
             if group.below:
                 connection.execute("DELETE FROM rows WHERE number < ?", (group.below,))
             connection.executemany("DELETE FROM rows WHERE number = ?", ((number,) for number in group.removals))
-            dropped = [
-                row[0] for row in connection.execute("SELECT number FROM rows ORDER BY number LIMIT ?", (n_drop,))
-            ]
+            oldest = f"SELECT {_COLUMNS} FROM rows ORDER BY number LIMIT ?"  # noqa: S608 - constants of this file
+            dropped = [Row(*row) for row in connection.execute(oldest, (n_drop,))]
             if dropped:
-                connection.execute("DELETE FROM rows WHERE number <= ?", (dropped[-1],))
+                connection.execute("DELETE FROM rows WHERE number <= ?", (dropped[-1].number,))
             n_deleted = connection.total_changes - before
             connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", group.rows)
             connection.execute("COMMIT")

@@ -54,6 +54,8 @@ class Spool:
     ----------
     n_dropped : int
         Labels that made room for newer ones and were nowhere else: lost.
+    dropped : list of SpooledMessage
+        These labels; the owner takes them out.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class Spool:
         self._cursor = -1
         self._is_pass_over = self._rows.n_committed == 0
         self.n_dropped = 0
+        self.dropped: list[SpooledMessage] = []
 
     # ------------------------------------------------------------------ what there is
 
@@ -142,11 +145,12 @@ class Spool:
     def turn(self, now_s: float) -> list[int]:
         """Labels that reached the disk since the last turn: their windows are settled. Never waits for the disk."""
         self._rows.turn(now_s)
-        for sequence in self._rows.dropped:
-            if sequence in self._resident:
-                self._resident.discard(sequence)
+        for row in self._rows.dropped:
+            if row.number in self._resident:
+                self._resident.discard(row.number)
             else:
                 self.n_dropped += 1
+                self.dropped.append(_message(row))
         self._rows.dropped.clear()
         committed, self._rows.committed = self._rows.committed, []
         return committed

@@ -23,7 +23,7 @@ from signals import FloatArray
 
 log = logging.getLogger(__name__)
 
-GapReason = Literal["no_samples", "restart", "clock_step", "evicted"]
+GapReason = Literal["no_samples", "restart", "clock_step", "evicted", "internal"]
 _GAP_REASON: dict[str, GapReason] = {reason: reason for reason in get_args(GapReason)}
 _LABEL_RETAINED = ROUTES["label"].retain
 _EVENT_RETAINED = ROUTES["event"].retain

@@ -26,10 +26,19 @@ from schemas.mapping import JsonMapping, Mapping, ScalarMapping
 from signals.block import Block
 from signals.codecs.binary import BinaryDecoder
 from signals.codecs.json_messages import JsonDecoder
-from signals.codecs.rows import RowReader, Rows
+from signals.codecs.rows import BurstReader, RowReader, Rows
 from signals.codecs.scalar import ScalarDecoder
 
-__all__ = ["BinaryDecoder", "Decoder", "JsonDecoder", "RowReader", "Rows", "ScalarDecoder", "compile_decoder"]
+__all__ = [
+    "BinaryDecoder",
+    "BurstReader",
+    "Decoder",
+    "JsonDecoder",
+    "RowReader",
+    "Rows",
+    "ScalarDecoder",
+    "compile_decoder",
+]
 
 
 class Decoder(Protocol):

@@ -16,7 +16,7 @@ from signals.codecs.binary_fields import FrameField, field_problems, place_field
 from signals.codecs.binary_rows import FrameTime, read_frames
 from signals.codecs.float32 import channels_with_values
 from signals.codecs.refusal import shown
-from signals.codecs.rows import RowReader
+from signals.codecs.rows import BurstReader, RowReader
 from signals.codecs.times import UNIT_NS, start_ns, tick_to_ns, ticks_to_ns
 
 
@@ -70,7 +70,7 @@ class BinaryDecoder:
         self._positions = tuple(range(len(channels)))
         self._are_neighbours = _are_neighbours(self._fields)
         self._are_always_finite = all(field.is_always_finite for field in self._fields)
-        self.read_rows = self._row_reader(sampling_rate_hz)
+        self.read_rows, self.read_burst = self._row_readers(sampling_rate_hz)
 
     def decode(self, topic: str, payload: bytes) -> list[Block]:
         """The block of a frame; none for a frame of no samples. Raises DecodeError and nothing else."""
@@ -96,11 +96,11 @@ class BinaryDecoder:
         first_ns = start_ns(time_ns, self._time.of, n_samples, self._rate_hz)
         return [Block(device, positions, values, first_ns, rate_hz)]
 
-    def _row_reader(self, sampling_rate_hz: float) -> RowReader | None:
-        """A reader for mappings whose samples stand on the grid as they come; None for others."""
+    def _row_readers(self, sampling_rate_hz: float) -> tuple[RowReader | None, BurstReader | None]:
+        """Readers for mappings whose samples stand on the grid as they come; None for others."""
         has_own_times = self._time is not None and self._time.of == "each"
         if has_own_times or self._device is not None or self._count is not None or self._rate_hz != sampling_rate_hz:
-            return None
+            return None, None
         time = None
         if self._time is not None:
             time = FrameTime(self._time, self._time_field, UNIT_NS[self._time.unit], self._rate_hz)

@@ -10,7 +10,7 @@ import numpy as np
 
 from signals.block import DecodeError, FloatArray
 from signals.codecs.binary_fields import FrameField
-from signals.codecs.rows import RowReader, Rows
+from signals.codecs.rows import BurstReader, RowReader, Rows
 from signals.codecs.times import MAX_NS, start_ns, tick_to_ns
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class FrameTime:
         sizes = {1: "b", 2: "h", 4: "i", 8: "q"}
         letter = sizes[field.n_bytes] if is_plain else "b"
         self.unpack = struct.Struct(order + (letter if field.is_signed else letter.upper())).unpack_from
+        self.dtype = np.dtype(f"{order}{'i' if field.is_signed else 'u'}{field.n_bytes if is_plain else 1}")
         self.position = field.position
         # up to here a batch ends far from the end of time, however large the payload
         self.most = MAX_NS // 2 if time.of == "first" and rate_hz >= _LEAST_HZ else -1
@@ -69,8 +70,8 @@ def read_frames(  # noqa: PLR0917 - what a frame is made of
     time: FrameTime | None,
     *,
     is_by_rows: bool,
-) -> RowReader:
-    """Reader of frames whose samples fill them to the last byte.
+) -> tuple[RowReader, BurstReader | None]:
+    """Readers of frames whose samples fill them to the last byte: of one, and of many at once.
 
     Parameters
     ----------
@@ -125,4 +126,31 @@ def read_frames(  # noqa: PLR0917 - what a frame is made of
         except DecodeError:
             return None
 
-    return read
+    if not is_ready or (time is not None and unpack is None):
+        return read, None
+    return read, _burst_reader(magic, header_bytes, sample_bytes, time)
+
+
+def _burst_reader(magic: bytes, header_bytes: int, sample_bytes: int, time: FrameTime | None) -> BurstReader:
+    """Reader of many frames of one length that hold the rows as they are: they are checked as one array."""
+
+    def read_burst(payloads: Sequence[bytes]) -> Sequence[Rows] | None:
+        n_bytes, n_frames = len(payloads[0]), len(payloads)
+        n_samples, rest = divmod(n_bytes - header_bytes, sample_bytes)
+        if rest or n_samples < 1 or set(map(len, payloads)) != {n_bytes}:
+            return None
+        if magic and not all(payload.startswith(magic) for payload in payloads):
+            return None
+        content = b"".join(payloads)
+        values = np.ndarray((n_frames, n_samples * sample_bytes // 4), _FLOAT, content, header_bytes, (n_bytes, 4))
+        if not np.isfinite(values).all():
+            return None
+        times_ns: Sequence[int | None] = (None,) * n_frames
+        if time is not None:
+            ticks: list[int] = np.ndarray(n_frames, time.dtype, content, time.position, (n_bytes,)).tolist()
+            times_ns = found = [tick * time.factor + time.shift for tick in ticks]
+            if min(found) < 0 or max(found) > time.most:
+                return None
+        return [(time_ns, payload[header_bytes:]) for time_ns, payload in zip(times_ns, payloads, strict=True)]
+
+    return read_burst

@@ -25,6 +25,9 @@ Rows = tuple[int | None, bytes]
 RowReader = Callable[[bytes], Rows | None]
 """From a payload to its rows; None where the message is not the usual one. Raises nothing on any bytes."""
 
+BurstReader = Callable[[Sequence[bytes]], Sequence[Rows] | None]
+"""From the payloads of one read to the rows of each; None where not all are usual messages of one length."""
+
 Document = Any
 """What a JSON parser gives."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -14,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.edge_agent.gateway import ROOT, AgentProcess, Consumer, Publisher, wait_until, write_config
-from tests.mosquitto import Mosquitto
+from tests.edge_agent.gateway import DEADLINE_S, ROOT, AgentProcess, Consumer, Publisher, wait_until, write_config
+from tests.mosquitto import Mosquitto, free_port
 
 HOSTILE = [
     b"",
@@ -158,13 +157,12 @@ class EmbeddedBroker:
     """amqtt in a thread: MQTT 3.1.1 only, no redelivery."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(DEADLINE_S)
 
     def _run(self) -> None:
         from amqtt.broker import Broker
@@ -178,9 +176,9 @@ class EmbeddedBroker:
         self._loop.run_forever()
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._broker.shutdown(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._broker.shutdown(), self._loop).result(DEADLINE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
+        self._thread.join(DEADLINE_S)
         self._loop.close()
 
 

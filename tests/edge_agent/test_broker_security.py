@@ -106,7 +106,9 @@ def test_gateway_with_its_certificate_labels_and_loses_nothing_over_a_kill(fleet
 def test_another_certificate_cannot_take_over_the_session_of_a_gateway(fleet: FleetBroker, tmp_path: Path) -> None:
     """By its client id it could end the session, and with it what is queued there: accepted samples, lost silently."""
     with agent_with(fleet, tmp_path) as agent:
-        wait_until(lambda: "connected to" in agent.log, "the agent's session")
+        with FleetClient(fleet, "dashboard", ("telltale/v1/+/availability",)) as early:
+            # Said on the same connection after it subscribed: from here on the broker keeps what is published.
+            wait_until(lambda: b"online" in b"".join(early.heard("/availability")), "the agent's session")
         agent.kill()
         with FleetClient(fleet, "sensors") as sensors:
             assert {sensors.say(f"plant/{GATEWAY}/d/v", sample(at)) for at in range(15)} == {SUCCESS}

@@ -27,7 +27,7 @@ status = {{ metrics_interval_s = 0.5 }}
 [[pipelines]]
 name = "pump"
 topics = ["plant/{{device}}/v"]
-deadline_s = 1.0
+deadline_s = 3.0
 {model}
 [pipelines.mapping]
 format = "json"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge_agent.gateway import ROOT, Consumer, Publisher, wait_until, write_config
+from tests.edge_agent.gateway import DEADLINE_S, ROOT, Consumer, Publisher, wait_until, write_config
 from tests.mosquitto import Mosquitto
 
 _T0_MS = 1_700_000_000_000
@@ -102,7 +102,7 @@ def test_a_run_writes_nothing_outside_its_state_folder(broker: Mosquitto, tmp_pa
         wait_until(lambda: len(consumer.labels()) >= 4, "labels")
         wait_until((tmp_path / "state" / "watermark.json").exists, "the watermark")
         agent.terminate()
-        _, errors = agent.communicate(timeout=30)
+        _, errors = agent.communicate(timeout=DEADLINE_S)
     assert agent.returncode == 0, errors
     written = {Path(line) for line in seen.read_text().splitlines()}
     state = tmp_path / "state"

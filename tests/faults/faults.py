@@ -204,6 +204,8 @@ class KillAtPoints(_Once):
             if time.monotonic() > until_s:
                 raise AgentError(f"the agent never reached the point {name}")
             time.sleep(_POLL_S)
+        if (code := site.agent.stop()) != -signal.SIGKILL:  # it has ended: this only asks how
+            raise AgentError(f"the agent ended with {code} before it reached the point {name}")
         self.struck.append(name)
         site.start_agent()
         site.wait_for_agent()

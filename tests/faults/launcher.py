@@ -56,7 +56,7 @@ def _has_inbox(arguments: tuple[Any, ...], _result: object) -> bool:
 
 
 def _has_output(arguments: tuple[Any, ...], _result: object) -> bool:
-    return bool(arguments[0]._to_write)
+    return bool(arguments[0]._out._parts)
 
 
 def _is_watermark(arguments: tuple[Any, ...], _result: object) -> bool:

@@ -48,7 +48,7 @@ class Manners:
 
 @dataclass
 class Account:
-    """What it did; printed as JSON at the end."""
+    """What it did; printed as JSON at the end. ``next``: where another one may go on."""
 
     accepted: int = 0
     sent: int = 0
@@ -58,6 +58,7 @@ class Account:
     reconnects: int = 0
     unacknowledged: int = 0
     seconds: float = 0.0
+    next: int = 0
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Publisher:
     port: int
     accepted: Path
     manners: Manners
+    first: int = 0
     account: Account = field(default_factory=Account)
     muted: set[int] = field(default_factory=set)
     is_stopping: bool = False
@@ -80,7 +82,7 @@ class Publisher:
         self._out = bytearray()
         self._in = bytearray()
         self._mid = 0
-        self._next = 0
+        self._next = self.first
         self._chance = random.Random(11)
         self._socket: socket.socket | None = None
         self._topics = [self.plant.topic(device) for device in range(self.plant.n_devices)]
@@ -108,7 +110,7 @@ class Publisher:
                     until_s = time.monotonic() + give_up_s
                 if not self._pending and not self._late:
                     break
-        self.account.unacknowledged = len(self._pending)
+        self.account.unacknowledged, self.account.next = len(self._pending), self._next
         return self.account
 
     # ------------------------------------------------------------------ one turn
@@ -117,7 +119,7 @@ class Publisher:
         connection = self._socket
         assert connection is not None
         if not self.is_stopping:
-            self._produce(int((time.monotonic() - began_s) * self.plant.rate_hz))
+            self._produce(self.first + int((time.monotonic() - began_s) * self.plant.rate_hz))
         while self._late and (self._late[0][0] <= self._next or self.is_stopping):
             _, device, seq = self._late.popleft()
             self._send(device, seq)
@@ -231,7 +233,11 @@ def main(arguments: list[str]) -> int:
     """Run as a process; see the head of this file."""
     orders: dict[str, Any] = json.loads(Path(arguments[0]).read_text())
     publisher = Publisher(
-        Plant(**orders["plant"]), orders["port"], Path(orders["accepted"]), Manners(**orders["manners"])
+        Plant(**orders["plant"]),
+        orders["port"],
+        Path(orders["accepted"]),
+        Manners(**orders["manners"]),
+        orders["first"],
     )
     account = publisher.run(orders["give_up_s"])
     sys.stdout.write(f"{json.dumps(asdict(account))}\n")

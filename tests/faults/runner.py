@@ -11,7 +11,7 @@ from typing import Literal
 from tests.faults.faults import Fault, MountRefusedError, Span, small_disk
 from tests.faults.publisher import Account
 from tests.faults.site import AgentError, Setting, Site
-from tests.faults.verdict import Verdict, covered_windows, judge, read_accepted
+from tests.faults.verdict import Verdict, Window, covered_windows, judge, read_accepted
 
 _USUAL = Setting()
 _NOTHING = Verdict(0, 0, 0, 0, 0, 0, 0)
@@ -139,19 +139,34 @@ def _play(row: Row, site: Site, injections: int, chance: random.Random, began_s:
     fault.stop(site)
     time.sleep(_TAIL_S)  # the stream must go on: only later samples can show that earlier ones are missing
     account = site.finish_publisher()
-    verdict = settle(site)
+    verdict, n_untold = settle(site)
     outcome = Outcome(row, site, fault, verdict, account, injections, time.monotonic() - began_s)
     if site.testimony.broker_dropped:
         outcome.notes["dropped by the broker"] = site.testimony.broker_dropped
+    if n_untold:
+        outcome.notes["untold until the devices spoke again"] = n_untold
     return outcome
 
 
-def settle(site: Site) -> Verdict:
+def settle(site: Site) -> tuple[Verdict, int]:
+    """The verdict, and how many windows were silent when the stream ended and until every device spoke again.
+
+    Only a later sample can show that earlier ones are missing, so what is lost at the very end of a stream is declared
+    when the stream goes on: where anything is silent, it goes on for a window.
+    """
+    covered = covered_windows(site.plant, read_accepted(site.accepted))
+    n_untold = _wait(site, covered).silent
+    if n_untold:
+        site.speak_again()
+        _wait(site, covered)
+    return judge(site.plant, covered, site.testimony, site.models), n_untold
+
+
+def _wait(site: Site, covered: set[Window]) -> Verdict:
     """Wait for what may still come: until all is whole, or nothing has changed for a while.
 
     A while = 5 s where nothing is silent, else longer than the longest delay between two tries of a label (30 s).
     """
-    covered = covered_windows(site.plant, read_accepted(site.accepted))
     changed_s = time.monotonic()
     before: Verdict | None = None
     while True:
@@ -161,6 +176,5 @@ def settle(site: Site) -> Verdict:
         if verdict != before:
             before, changed_s = verdict, now_s
         if verdict.whole == verdict.windows or now_s - changed_s > (_STILL_S if verdict.silent else _UNCHANGED_S):
-            break
+            return verdict
         time.sleep(_POLL_S)
-    return judge(site.plant, covered, site.testimony, site.models)

@@ -19,7 +19,7 @@ from tests.edge_agent.small_model import CLASSES, write_model
 from tests.faults.launcher import ENVIRONMENT
 from tests.faults.plant import Plant
 from tests.faults.proxy import Proxy
-from tests.faults.publisher import Account, Manners
+from tests.faults.publisher import ACCEPTED, Account, Manners
 from tests.faults.verdict import Predict, Witness
 from tests.mosquitto import Mosquitto
 
@@ -136,7 +136,7 @@ class Site:
         self.proxy: Proxy | None = None
         self.publisher: Child | None = None
         self.consumer: Child | None = None
-        self.n_agent_starts = 0
+        self.n_agent_starts = self._next = 0
         self._n_connected_before = 0
         self._agent: AgentProcess | None = None
         self._config: Path | None = None
@@ -176,7 +176,7 @@ class Site:
             time.sleep(_POLL_S)
 
     def wait_while_behind(self, most_s: float) -> None:
-        """Return when the newest label is less than so many seconds behind the clock, or after a minute.
+        """Return when the newest label is less than so many seconds behind the newest sample, or after a minute.
 
         Faults may come faster than a busy machine catches up with them; then the queue of the broker would run over,
         which is a fault of its own (R9).
@@ -184,10 +184,18 @@ class Site:
         until_s = time.monotonic() + _CATCH_UP_S
         while time.monotonic() < until_s:
             self.testimony.read()
-            newest_s = self.testimony.newest * self.plant.hop_length * self.plant.step_ms / 1000
-            if time.time() - newest_s < most_s:
+            if self._behind_s() < most_s:
                 return
             time.sleep(_POLL_S)
+
+    def _behind_s(self) -> float:
+        """Seconds of the stream that the broker has accepted and nobody has labelled."""
+        n_bytes = self.accepted.stat().st_size // ACCEPTED.itemsize * ACCEPTED.itemsize
+        if not n_bytes:
+            return 0.0
+        newest = np.fromfile(self.accepted, dtype=ACCEPTED, count=1, offset=n_bytes - ACCEPTED.itemsize)["seq"][0]
+        n_points = self.plant.first_point + int(newest) - self.testimony.newest * self.plant.hop_length
+        return n_points * self.plant.step_ms / 1000
 
     def wait_for_model(self, digest: str) -> None:
         """Return when the agent has said that it runs this model."""
@@ -211,13 +219,15 @@ class Site:
         )
         assert self.consumer.hear() == "connected\n", (self.folder / "consumer.log").read_text()
 
-    def start_publisher(self) -> None:
+    def start_publisher(self, first: int = 0) -> None:
+        """Start the stream with its ``first`` message; does not wait."""
         orders = {
             "plant": self.plant.facts(),
             "port": self.broker.port,
             "accepted": str(self.accepted),
             "manners": asdict(self.setting.manners),
             "give_up_s": _DRAIN_S,
+            "first": first,
         }
         path = self.folder / "orders.json"
         path.write_text(json.dumps(orders))
@@ -231,7 +241,15 @@ class Site:
         assert line, (self.folder / "publisher.log").read_text()
         self.publisher.kill()
         self.publisher = None
-        return Account(**json.loads(line))
+        account = Account(**json.loads(line))
+        self._next = account.next
+        return account
+
+    def speak_again(self) -> None:
+        """Every device sends a window's worth of samples more, from where the stream ended."""
+        self.start_publisher(self._next)
+        time.sleep(self.plant.window_length * self.plant.step_ms / 1000)
+        self.finish_publisher()
 
     def install_model(self, version: int) -> str:
         """Put another model into the place of the one that is there, as an installer must: beside, then renamed.

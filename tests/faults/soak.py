@@ -110,7 +110,7 @@ def soak(folder: Path, *, minutes: float, rate_hz: int = 2_000, seed: int = 7) -
             injected += 1
         watch.pause(5.0)
         account = site.finish_publisher()
-        verdict = settle(site)
+        verdict, _ = settle(site)
         state_bytes = sum(path.stat().st_size for path in site.state.rglob("*") if path.is_file())
         seconds = time.monotonic() - began_s
     return _report(verdict, watch, injected, account.accepted, seconds, state_bytes, site.n_agent_starts)

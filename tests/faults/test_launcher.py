@@ -5,13 +5,32 @@ import sys
 
 import pytest
 
+from edge_agent.config import AgentConfig
+from edge_agent.shell.mqtt_link import MqttLink
 from tests.edge_agent.gateway import ROOT
 from tests.faults.launcher import POINTS, Point, owner_of
+
+PIPELINE = {
+    "name": "p",
+    "topics": ["a/{device}"],
+    "model": "m",
+    "mapping": {"format": "json", "channels": {"x": "x"}},
+}
 
 
 @pytest.mark.parametrize("name", POINTS)
 def test_the_agent_has_the_method_of_each_point(name: str) -> None:
     assert isinstance(owner_of(POINTS[name]), type)
+
+
+def test_a_flush_counts_when_there_is_something_to_write() -> None:
+    config = AgentConfig.model_validate({"version": 1, "gateway": {"id": "gw"}, "pipelines": [PIPELINE]})
+    link = MqttLink(config, config.filters(), "will", b"offline")
+    counts = POINTS["before_flush"].counts
+    assert not counts((link,), None)
+    link.is_connected = True
+    link.acknowledge([7])
+    assert counts((link,), None)
 
 
 def test_a_point_that_is_gone_is_told_from_one_that_is_there() -> None:

@@ -19,7 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge_agent.config_sources import load_config
 from tests.mosquitto import Mosquitto
 
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 OWN_IMAGES = ("plant", "trainer", "agent")
 
 

@@ -104,7 +104,8 @@ def _tanh(z: FloatArray, /, out: FloatArray | None = None) -> FloatArray:
 
 
 def _relu(z: FloatArray, /, out: FloatArray | None = None) -> FloatArray:
-    result: FloatArray = np.maximum(z, 0.0, out=out)
+    # A row of zeros and not one: numpy takes the larger of two rows several at a time, of a row and a number singly.
+    result: FloatArray = np.maximum(z, np.zeros(z.shape[-1:], z.dtype), out=out)
     return result
 
 

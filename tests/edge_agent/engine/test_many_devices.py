@@ -162,6 +162,8 @@ def test_changes_of_the_watermark_are_told_once_and_again_if_they_were_not_saved
     engine = Engine([pipeline()])
     packets = [packet(name, 0, 9) for name in "abc"]
     events = engine.receive_burst(packets, wall_ns=0, clock_ns=0, number=0)
+    told = engine.resume_changes()["p"]["devices"]
+    assert {name: said["closed_through"] for name, said in told.items()} == dict.fromkeys("abc", -1), "their first"
     assert engine.resume_changes() == {}
     accept(engine, events[:2])
     changes = engine.resume_changes()

@@ -41,7 +41,7 @@ class Household:
 
     def __enter__(self) -> Self:
         for topic, payload in RETAINED.items():
-            self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(20)
+            self._client.publish(topic, payload, qos=1, retain=True).wait_for_publish(60)
         self._thread.start()
         return self
 

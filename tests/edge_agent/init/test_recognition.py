@@ -5,7 +5,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.config import AgentConfig
@@ -254,7 +254,7 @@ LEVELS = st.sampled_from(
 PAYLOADS = DOCUMENTS.map(lambda document: json.dumps(document).encode()) | st.binary(max_size=40) | st.just(b"21.5")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(st.lists(LEVELS, min_size=1, max_size=6).map("/".join), st.lists(PAYLOADS, min_size=1, max_size=5)),

@@ -52,7 +52,7 @@ def model(**facts: object) -> Change:
         (model(hop_length=2), "replaced"),
         (model(sampling_rate_hz=50.0), "replaced"),
         (model(grid={"policy": "hold", "max_age_s": 1.0}), "replaced"),
-        (rewrite("deadline_s = 1.0", "deadline_s = 2.0"), "replaced"),
+        (rewrite("deadline_s = 3.0", "deadline_s = 2.0"), "replaced"),
         (rewrite("plant/{device}/v", "plant/{device}/w"), "replaced"),
         (rewrite('unit = "ms"', 'unit = "s"'), "replaced"),
         (rewrite("reconnect_max_s = 0.5", "reconnect_max_s = 1.5"), "replaced"),

@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.cli import main
 from edge_agent.operation.status_page import exit_code, write_page
-from tests.edge_agent.gateway import ROOT, AgentProcess, Consumer, Publisher, wait_until, write_config
+from tests.edge_agent.gateway import ROOT, AgentProcess, Consumer, Publisher, status_of, wait_until, write_config
 from tests.edge_agent.operation.snapshots import status
 from tests.mosquitto import Mosquitto
 
@@ -52,7 +52,7 @@ def test_nobody_at_the_socket_is_exit_code_2_and_one_line(tmp_path: Path, capsys
 
 
 def test_status_of_a_running_agent_and_of_one_whose_broker_went_away(broker: Mosquitto, tmp_path: Path) -> None:
-    config = write_config(tmp_path, broker.port)
+    config, socket = write_config(tmp_path, broker.port), tmp_path / "state" / "status.sock"
 
     def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "edge_agent", "status", "--config", str(config), *arguments]
@@ -65,17 +65,26 @@ def test_status_of_a_running_agent_and_of_one_whose_broker_went_away(broker: Mos
             publisher.sample("pump", start_ms + 10 * step, 1.0)
         publisher.raw("plant/pump/v", b"rubbish")
         wait_until(lambda: len(consumer.of("/label")) >= 18, "labels")
-        wait_until(lambda: json.loads(ask("--json").stdout)["metrics"]["labels_accepted"] >= 18, "the counts")
+
+        def is_well() -> bool:
+            found = status_of(socket)
+            counts = found.metrics.labels_accepted >= 18, found.metrics.messages_rejected == {"not_json": 1}
+            return found.health.state == "ok" and all(counts)
+
+        wait_until(is_well, "the counts")
         well = ask()
         assert well.returncode == 0, well.stdout
         assert "gw: ok" in well.stdout
         assert "1 not_json rejected" in well.stdout
         assert "18 high" in well.stdout or "19 high" in well.stdout
         assert "message refused, not_json" in well.stdout
+        assert json.loads(ask("--json").stdout)["metrics"]["labels_accepted"] >= 18
 
         broker.stop()
-        wait_until(lambda: ask().returncode == 1, "the trouble")
+        trouble = f"no connection to the broker at 127.0.0.1:{broker.port}"
+        wait_until(lambda: trouble in " ".join(status_of(socket).health.problems), "the trouble")
         away = ask()
-        assert f"no connection to the broker at 127.0.0.1:{broker.port}" in away.stdout
+        assert away.returncode == 1
+        assert trouble in away.stdout
         agent.kill()
         assert ask().returncode == 2

@@ -16,7 +16,7 @@ from edge_agent.operation.board import Board
 from edge_agent.operation.status_socket import StatusServer, ask_status, ask_top
 from edge_agent.operation.visitors import MAX_VISITORS
 from edge_agent.shell.tally import Seen
-from tests.edge_agent.gateway import wait_until
+from tests.edge_agent.gateway import DEADLINE_S, wait_until
 from tests.edge_agent.operation.snapshots import status
 
 
@@ -42,7 +42,7 @@ def server(tmp_path: Path, board: Board) -> Iterator[StatusServer]:
 
 def connect(path: Path) -> socket.socket:
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    line.settimeout(20)
+    line.settimeout(DEADLINE_S)
     here = Path.cwd()
     os.chdir(path.parent)  # the path of a test may be longer than an address
     try:
@@ -170,7 +170,7 @@ def test_somebody_else_behind_the_socket_is_not_taken_for_an_agent(tmp_path: Pat
         other.bind("status.sock")
         os.chdir(here)
         other.listen()
-        other.settimeout(20)
+        other.settimeout(DEADLINE_S)
 
         import threading
 

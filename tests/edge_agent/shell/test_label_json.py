@@ -67,7 +67,7 @@ def windows(draw: st.DrawFn) -> ClosedWindow:
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(NAMES, st.lists(st.tuples(windows(), ROWS, NOVELTY), min_size=1, max_size=5))
 def test_bytes_are_those_of_the_contract(device: str, cases: list[tuple[ClosedWindow, list[float], float]]) -> None:
     json = label_json()

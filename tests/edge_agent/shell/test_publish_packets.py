@@ -50,7 +50,8 @@ def read(data: bytes, at: int = 0, *, is_5: bool) -> tuple[list[Packet], list[in
 PACKETS = st.lists(
     st.tuples(
         st.binary(min_size=1, max_size=40),
-        st.binary(max_size=400) | st.binary(min_size=17_000, max_size=17_010),
+        st.binary(max_size=400)
+        | st.builds(lambda size, fill: fill * size, st.integers(17_000, 17_010), st.binary(min_size=1, max_size=1)),
         st.none() | st.integers(1, 65535),
         st.booleans(),
     ),

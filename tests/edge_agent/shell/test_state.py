@@ -18,7 +18,7 @@ from tests.edge_agent.gateway import ROOT, wait_until
 from tests.edge_agent.shell.small_disk import fill, small_disk
 
 Change = tuple[str, dict[str, Any]]
-KILLS = int(os.environ.get("TELLTALE_KILLS", "50"))
+KILLS = int(os.environ.get("TELLTALE_KILLS", "15"))
 
 
 @pytest.fixture

@@ -143,6 +143,15 @@ def test_on_a_terminal_it_is_live_until_q(fake_agent: Path) -> None:
     assert terminal.said.endswith(b"\x1b[?25h") or b"\x1b[?1049l" in terminal.said
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """A shell that started this run in the background has it ignore SIGINT, and so would every program it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_gives_the_terminal_back_and_no_traceback(fake_agent: Path) -> None:
     terminal = Terminal(fake_agent, NO_COLOR="1")
     wait_until(lambda: terminal.shows(b"pump-2"), "the devices")

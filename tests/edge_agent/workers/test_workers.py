@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.edge_agent.gateway import AgentProcess, Consumer, Publisher, wait_until, write_config
+from tests.edge_agent.gateway import DEADLINE_S, AgentProcess, Consumer, Publisher, wait_until, write_config
 from tests.edge_agent.test_delivery import HOP_LENGTH, STEP_MS, WINDOW_LENGTH, Plant, covered_windows
 from tests.mosquitto import Mosquitto
 
@@ -116,7 +115,7 @@ def run_in_turn(consumer: Consumer, config: Path, *counts: int) -> None:
             def has_more(n: int = n_labels) -> bool:
                 return len(consumer.labels()) > n + 20
 
-            wait_until(is_online, f"{n_workers} workers")
+            wait_until(is_online, f"{n_workers} workers", 2 * DEADLINE_S)
             wait_until(has_more, "labels")
             assert agent.stop() == 0, agent.log
 
@@ -131,7 +130,7 @@ def test_nothing_is_lost_silently_while_the_number_of_workers_changes(broker: Mo
         n_states = len(states(consumer))
         with AgentProcess(config) as agent:
             wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
-            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
+            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window")
             assert agent.stop() == 0
         labels = consumer.labels()
         whole = {key for key in expected if key in labels and labels[key]["window"]["n_samples"] == WINDOW_LENGTH}
@@ -173,7 +172,7 @@ def test_a_hand_over_that_was_cut_off_is_begun_again_or_finished(broker: Mosquit
         n_states = len(states(consumer))
         with AgentProcess(config, "--workers", "3") as agent:
             wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
-            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 30.0)
+            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window")
             assert agent.stop() == 0
         assert len(expected) > 100
 
@@ -200,7 +199,7 @@ def test_a_worker_that_is_killed_is_started_again_and_nothing_is_lost(broker: Mo
             found = consumer.labels().items()
             return {key for key, label in found if label["window"]["n_samples"] == WINDOW_LENGTH}
 
-        wait_until(lambda: expected <= whole(), "a whole label for each window", 30.0)
+        wait_until(lambda: expected <= whole(), "a whole label for each window")
         workers = children(agent)
         assert agent.stop() == 0
         assert not any(worker.is_running() for worker in workers), "the supervisor ended after all of them"
@@ -222,9 +221,7 @@ def test_workers_end_with_a_supervisor_that_was_killed(broker: Mosquitto, tmp_pa
 def test_a_wrong_configuration_ends_all_with_78(broker: Mosquitto, tmp_path: Path) -> None:
     config = write_config(tmp_path, broker.port)
     (tmp_path / "small.onnx").write_bytes(b"no model")
-    began_s = time.monotonic()
     with AgentProcess(config, "--workers", "2") as agent:
         wait_until(lambda: not agent.is_running, "the end")
         assert "no usable model file" in agent.log
         assert agent.stop() == 78
-    assert time.monotonic() - began_s < 60.0
