@@ -22,7 +22,7 @@ from benchmarks.table import Table
 from benchmarks.workload import FORMS, HOP_LENGTH, N_DEVICES, TOPIC, WINDOW_LENGTH, Form, Load, payloads, stream
 from tests.mosquitto import Mosquitto, find_mosquitto
 
-_START_S = 60.0
+_START_S = 180.0
 _RUN_S = 120.0
 _WARM_DEVICE = "warm-up"
 _WARM_SAMPLES = 8 * HOP_LENGTH

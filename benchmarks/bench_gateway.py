@@ -20,7 +20,7 @@ from benchmarks.workload import TOPIC, Form, payloads, stream
 from tests.mosquitto import Mosquitto, find_mosquitto
 
 _UNLIMITED = ("max_queued_messages 0", "max_queued_bytes 0")
-_START_S = 60.0
+_START_S = 180.0
 _LABELS_S = 120.0
 _PATTERNS = 50
 

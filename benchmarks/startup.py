@@ -44,7 +44,7 @@ _SCIKIT_LEARN = "import sys; import numpy, paho.mqtt.client, joblib; pipeline = 
 
 REFERENCE = "the same libraries, the same model"
 _TO_FIRST_LABEL = "edge-agent run, to its first label"
-_LABEL_S = 60.0
+_LABEL_S = 180.0
 
 
 class Start(NamedTuple):

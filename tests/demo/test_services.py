@@ -33,11 +33,11 @@ def test_the_plant_runs_for_as_long_as_it_was_asked_to(address: Address) -> None
 
 @pytest.mark.slow
 def test_a_trainer_beside_a_plant_leaves_two_models_that_an_agent_takes(address: Address, tmp_path: Path) -> None:
-    stream = {"n_devices": 3, "seed": 1, "speed": 12.0, "seconds": 9.0}
+    stream = {"n_devices": 3, "seed": 1, "speed": 12.0, "seconds": 12.0}
     plant = threading.Thread(target=run_plant, args=(make_screen(), address), kwargs=stream)
     plant.start()
     screen = make_screen()
-    run_train(screen, address, tmp_path / "models", head="mlp", seed=1, seconds=8.0)
+    run_train(screen, address, tmp_path / "models", head="mlp", seed=1, seconds=11.0)
     plant.join()
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["pump.onnx", "room.onnx"]
     cards = {

@@ -227,7 +227,7 @@ def test_journal_acknowledges_before_the_window_is_whole(broker: Mosquitto, tmp_
 
 
 def test_journal_left_by_an_earlier_mode_is_labelled_first(broker: Mosquitto, tmp_path: Path) -> None:
-    config = write_config(tmp_path, broker.port)
+    config = write_config(tmp_path, broker.port, deadline_s=10.0)  # longer than an agent takes to start and connect
     journalling = AgentProcess(config, "--set", "delivery.mode=journal")
     with Consumer(broker.port) as consumer, Publisher(broker.port) as publisher, journalling:
         wait_until(lambda: consumer.of("/availability"), "the agent")

@@ -15,7 +15,7 @@ import pytest
 
 from edge_agent.operation.gateway import Gateway
 from edge_agent.shell.mqtt_link import MqttLink
-from tests.edge_agent.gateway import AgentProcess, Consumer, Publisher, status_of, wait_until, write_config
+from tests.edge_agent.gateway import DEADLINE_S, AgentProcess, Consumer, Publisher, status_of, wait_until, write_config
 from tests.edge_agent.small_model import write_model
 from tests.mosquitto import Mosquitto
 
@@ -93,7 +93,7 @@ def test_ten_swaps_of_the_model_and_five_of_the_configuration_lose_no_window(bro
                 n_labels = len(consumer.of("/label"))
                 wait_until(lambda n=n_labels: len(consumer.of("/label")) > n + 100, "labels of the next agent")  # type: ignore[misc]
         wanted = expected_windows(times)
-        wait_until(lambda: wanted <= consumer.labels().keys() | declared(consumer), "every window")
+        wait_until(lambda: wanted <= consumer.labels().keys() | declared(consumer), "every window", 5 * DEADLINE_S)
         labels, status = consumer.labels(), status_of(socket)
 
         assert status.metrics.reloads == {"swapped": 10, "replaced": 5}

@@ -130,7 +130,7 @@ def test_nothing_is_lost_silently_while_the_number_of_workers_changes(broker: Mo
         n_states = len(states(consumer))
         with AgentProcess(config) as agent:
             wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
-            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window")
+            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 5 * DEADLINE_S)
             assert agent.stop() == 0
         labels = consumer.labels()
         whole = {key for key in expected if key in labels and labels[key]["window"]["n_samples"] == WINDOW_LENGTH}
@@ -172,7 +172,7 @@ def test_a_hand_over_that_was_cut_off_is_begun_again_or_finished(broker: Mosquit
         n_states = len(states(consumer))
         with AgentProcess(config, "--workers", "3") as agent:
             wait_until(lambda: "online" in states(consumer)[n_states:], "a start")
-            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window")
+            wait_until(lambda: expected <= declared(consumer), "a label or a gap for each window", 5 * DEADLINE_S)
             assert agent.stop() == 0
         assert len(expected) > 100
 
@@ -199,7 +199,7 @@ def test_a_worker_that_is_killed_is_started_again_and_nothing_is_lost(broker: Mo
             found = consumer.labels().items()
             return {key for key, label in found if label["window"]["n_samples"] == WINDOW_LENGTH}
 
-        wait_until(lambda: expected <= whole(), "a whole label for each window")
+        wait_until(lambda: expected <= whole(), "a whole label for each window", 5 * DEADLINE_S)
         workers = children(agent)
         assert agent.stop() == 0
         assert not any(worker.is_running() for worker in workers), "the supervisor ended after all of them"
