@@ -126,9 +126,7 @@ class Engine:
         packet = (topic.encode("utf-8", "surrogatepass"), payload, None, retained)
         return self.receive_burst((packet,), wall_ns=wall_ns, clock_ns=clock_ns, number=number)
 
-    def receive_burst(
-        self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int
-    ) -> list[Event]:
+    def receive_burst(self, packets: Sequence[Packet], *, wall_ns: int, clock_ns: int, number: int) -> list[Event]:
         """Take the messages of one read; return what they led to, in their order. Never raises, whatever the bytes.
 
         Parameters
