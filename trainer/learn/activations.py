@@ -104,8 +104,7 @@ def _tanh(z: FloatArray, /, out: FloatArray | None = None) -> FloatArray:
 
 
 def _relu(z: FloatArray, /, out: FloatArray | None = None) -> FloatArray:
-    # A row of zeros and not one: numpy takes the larger of two rows several at a time, of a row and a number singly.
-    result: FloatArray = np.maximum(z, np.zeros(z.shape[-1:], z.dtype), out=out)
+    result: FloatArray = np.maximum(z, 0.0, out=out)
     return result
 
 

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.blas import daxpy, saxpy
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 IntArray: TypeAlias = npt.NDArray[np.integer[Any]]
@@ -213,32 +212,6 @@ def check_feature_names(names: npt.NDArray[np.object_], fitted: npt.NDArray[np.o
     if not unseen and not missing:
         message += "Feature names must be in the same order as they were in fit.\n"
     raise ValueError(message)
-
-
-def add_multiple(target: FloatArray, factor: float, addend: FloatArray) -> None:
-    """Add ``factor * addend`` to the target, in place and in one pass.
-
-    Parameters
-    ----------
-    target, addend : ndarray of the same shape and dtype
-        Where both are contiguous and float32 or float64, BLAS does it; else numpy, in two passes.
-    factor : float
-
-    Examples
-    --------
-    >>> target = np.array([1.0, 2.0])
-    >>> add_multiple(target, 0.5, np.array([4.0, 6.0]))
-    >>> target.tolist()
-    [3.0, 5.0]
-    """
-    axpy = _AXPY.get(target.dtype.char)
-    if axpy is None or target.dtype != addend.dtype or not (target.flags.c_contiguous and addend.flags.c_contiguous):
-        target += factor * addend
-    else:
-        axpy(addend.reshape(-1), target.reshape(-1), a=factor)
-
-
-_AXPY = {"f": saxpy, "d": daxpy}
 
 
 def _refuse_sparse(values: object, name: str) -> None:

@@ -83,20 +83,19 @@ def cross_entropy(
     _check_range(class_indices, n_classes)
     # Classes first while we work: there are few, and numpy reduces over a short first axis several times faster.
     by_class = np.array(logits.T, order="C")
-    by_class -= np.maximum.reduce(by_class, axis=0)
-    # Picked by its place in the flat array: indexing by class and row costs several times as much.
-    flat, places = by_class.reshape(-1), class_indices * n_windows + np.arange(n_windows)
-    picked = flat.take(places)
+    by_class -= by_class.max(axis=0)
+    rows = np.arange(n_windows)
+    picked = by_class[class_indices, rows]
     shifted_mean = by_class.mean(axis=0) if label_smoothing else 0.0
     np.exp(by_class, out=by_class)
-    totals = np.add.reduce(by_class, axis=0)
+    totals = by_class.sum(axis=0)
     per_row = np.log(totals) - picked
     by_class /= totals
     if label_smoothing:
         # -sum_k q_k log p_k with q = (1 - e) on the class and e / k on all: the logits of the mean take a part.
         per_row += label_smoothing * (picked - shifted_mean)
         by_class -= label_smoothing / n_classes
-    flat[places] -= 1.0 - label_smoothing
+    by_class[class_indices, rows] -= 1.0 - label_smoothing
     return _weighted_mean(per_row, by_class.T, sample_weight, total_weight)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from trainer.errors import DivergedError
 from trainer.learn.activations import ACTIVATIONS
-from trainer.learn.arrays import AnyArray, FloatArray, IntArray, add_multiple
+from trainer.learn.arrays import AnyArray, FloatArray, IntArray
 from trainer.learn.class_weights import ClassWeight, row_weights
 from trainer.learn.estimator import Classifier, require_name, require_number
 from trainer.learn.holdout import hold_out
@@ -20,7 +20,6 @@ from trainer.learn.network import (
     dropout_masks,
     forward,
     initialise,
-    l2_penalty,
     loss_and_gradients,
     loss_name_for,
     n_outputs_for,
@@ -117,8 +116,8 @@ class MLPClassifier(Classifier):
     best_epoch_ : int
         The epoch whose weights were kept, counted from 1.
     loss_curve_, validation_loss_curve_ : list of float
-        Mean loss of each epoch in nats (training: while the weights move, with the penalty of the last ones;
-        validation: without). Without early stopping the second is empty.
+        Mean loss of each epoch in nats (training: with penalty, while the weights move; validation: without). Without
+        early stopping the second is empty.
     classes_, n_features_in_, feature_names_in_, layers_
         As in `Classifier`.
 
@@ -361,11 +360,10 @@ class _Fit:
         return Adam(head.learning_rate)
 
     def _run_epoch(self, rows: IntArray, step: Callable[[], None]) -> float:
-        """Return the mean loss of an epoch, each batch taken before its step, and the penalty after the last."""
+        """Return the mean loss of an epoch, each batch taken before its step."""
         head, order, total = self.head, self.generator.permutation(rows), 0.0
         for start in range(0, len(order), self.batch_size):
-            # Which rows are in a batch is chance, not their order: sorted, they are fetched faster.
-            batch = np.sort(order[start : start + self.batch_size])
+            batch = order[start : start + self.batch_size]
             # mode="clip" lets numpy write straight into the buffer; the rows are in range by construction.
             X = np.take(self.X, batch, axis=0, out=self.rows[: len(batch)], mode="clip")
             if head.input_dropout:
@@ -377,6 +375,7 @@ class _Fit:
                 self.class_indices[batch],
                 activation=head.activation,
                 loss=self.loss_name,
+                l2=head.l2,
                 sample_weight=None if self.weights is None else self.weights[batch],
                 total_weight=float(len(batch)),
                 label_smoothing=head.label_smoothing,
@@ -384,12 +383,9 @@ class _Fit:
                 out=self.gradients,
                 workspace=self.workspace,
             )
-            if head.l2:
-                for layer, gradient in zip(self.params, self.gradients, strict=True):
-                    add_multiple(gradient.weights, head.l2, layer.weights)
             step()
             total += loss * len(batch)
-        return total / len(order) + l2_penalty(self.params, head.l2)
+        return total / len(order)
 
     def _loss(self, X: FloatArray, rows: IntArray) -> float:
         """Return the mean loss of rows that are not fitted on, without penalty."""

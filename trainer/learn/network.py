@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.learn.activations import ACTIVATIONS, sigmoid, softmax
-from trainer.learn.arrays import FloatArray, IntArray, add_multiple
+from trainer.learn.arrays import FloatArray, IntArray
 from trainer.learn.losses import LOSSES
 
 
@@ -307,7 +307,7 @@ def loss_and_gradients(
             np.matmul(inputs[depth].T, delta, out=gradient.weights)
         np.matmul(workspace.ones[:n_rows], delta, out=gradient.bias)
         if l2:
-            add_multiple(gradient.weights, l2, weights)
+            np.add(gradient.weights, l2 * weights, out=gradient.weights)
         if depth:
             below = workspace.deltas[depth - 1][:n_rows]
             np.matmul(delta, weights.T, out=below)

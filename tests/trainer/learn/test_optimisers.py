@@ -1,9 +1,7 @@
-from typing import Any
-
 import numpy as np
 import pytest
 
-from trainer.learn.arrays import FloatArray, add_multiple
+from trainer.learn.arrays import FloatArray
 from trainer.learn.optimisers import OPTIMISERS, SGD, Adam, Optimiser, fit_lbfgs
 
 
@@ -37,38 +35,6 @@ def test_adam_worked_by_hand() -> None:
     first = 1 - 0.1 * 2 / 3
     second = first - 0.1 * (2.5 / 0.75) / (np.sqrt(4.75 / 0.4375) + 1)
     assert walk(Adam(0.1, 0.5, 0.75, 1.0), [2.0, 4.0]) == pytest.approx([first, second], rel=1e-14)
-
-
-@pytest.mark.parametrize(("beta_1", "beta_2"), [(0.9, 0.999), (0.5, 0.75), (0.0, 0.0)])
-def test_adam_is_the_published_algorithm_also_after_its_unit_started_again(beta_1: float, beta_2: float) -> None:
-    generator = np.random.default_rng(0)
-    optimiser = Adam(0.01, beta_1, beta_2)
-    vector = generator.standard_normal(7)
-    state, expected = optimiser.initial_state(vector), vector.copy()
-    m, v = np.zeros(7), np.zeros(7)
-    for t in range(1, 301):
-        gradient = generator.standard_normal(7)
-        optimiser.step(vector, gradient, state)
-        m, v = beta_1 * m + (1 - beta_1) * gradient, beta_2 * v + (1 - beta_2) * gradient**2
-        expected -= 0.01 * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + 1e-8)
-        assert vector == pytest.approx(expected, rel=1e-10, abs=1e-12)
-    assert 1e-3 <= state.first_unit <= 1.0
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("step", [1, 2])
-@pytest.mark.parametrize("other", [np.float32, np.float64])
-def test_a_multiple_is_added_in_place_however_the_arrays_lie(
-    dtype: type[np.floating[Any]], step: int, other: type[np.floating[Any]]
-) -> None:
-    memory = np.arange(12, dtype=dtype)
-    addend = np.linspace(0.0, 1.0, 6 * step, dtype=other)[::step]
-    expected = memory.copy()
-    expected[::2] -= 2.0 * addend
-    add_multiple(memory[::2], -2.0, addend)
-    assert memory == pytest.approx(expected, rel=1e-6)
-    add_multiple(memory, 0.5, expected)
-    assert memory == pytest.approx(1.5 * expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
