@@ -113,7 +113,7 @@ class DeviceWindows(OpenWindows):
 
     @property
     def n_held(self) -> int:
-        """Grid points (or cells) that memory is held for now."""
+        """Grid points (or cells) for which memory is held."""
         if isinstance(self._store, NearestStore):
             return len(self._store.rows) // self._plan.row_bytes
         return 0 if self._store is None else self._store.n_cells
